@@ -1,0 +1,2 @@
+//! ellie
+fn main() {}
