@@ -48,7 +48,8 @@ impl Graph {
     /// # Errors
     /// A cycle, with its path.
     pub fn waves(&self) -> Result<Vec<Vec<String>>, Cycle> {
-        let mut missing: BTreeMap<&str, usize> = self.edges.iter().map(|(n, d)| (n.as_str(), d.len())).collect();
+        let mut missing: BTreeMap<&str, usize> =
+            self.edges.iter().map(|(n, d)| (n.as_str(), d.len())).collect();
         let mut dependents: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (name, needs) in &self.edges {
             for d in needs {
@@ -84,7 +85,8 @@ impl Graph {
     /// A cycle reached from `start`, which is known to lead into one: every unplaced node has an unplaced dependency,
     /// so following those must meet a name again.
     fn cycle_from(&self, start: &str) -> Cycle {
-        find_cycle(start, |name| self.dependencies(name).map(str::to_owned).collect()).unwrap_or(Cycle(vec![start.into()]))
+        find_cycle(start, |name| self.dependencies(name).map(str::to_owned).collect())
+            .unwrap_or(Cycle(vec![start.into()]))
     }
 }
 

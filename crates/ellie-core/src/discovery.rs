@@ -97,7 +97,9 @@ pub fn select<S: AsRef<str>>(service: &Service, tags: &[S], panic_threshold: f64
             return Standing::Draining;
         }
         match (i.status, level) {
-            (Status::Healthy, _) | (_, Level::Panic) | (Status::Degraded, Level::Degraded) => Standing::Routable,
+            (Status::Healthy, _) | (_, Level::Panic) | (Status::Degraded, Level::Degraded) => {
+                Standing::Routable
+            }
             (Status::Degraded, Level::Healthy) => Standing::DegradedStandby,
             (Status::Unhealthy, _) => Standing::Unhealthy,
         }

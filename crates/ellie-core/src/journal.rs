@@ -144,7 +144,13 @@ mod tests {
     use super::*;
 
     fn entry(n: usize) -> Entry {
-        Entry { kind: Kind::Started, service: None, instance: None, actor: "test".into(), message: n.to_string() }
+        Entry {
+            kind: Kind::Started,
+            service: None,
+            instance: None,
+            actor: "test".into(),
+            message: n.to_string(),
+        }
     }
 
     #[test]

@@ -128,8 +128,11 @@ impl History {
     pub(crate) fn record_check(&self, report: Arc<CheckReport>) {
         self.with(|h| {
             h.checks += 1;
-            h.consecutive_failures =
-                if report.verdict == Status::Unhealthy { h.consecutive_failures.saturating_add(1) } else { 0 };
+            h.consecutive_failures = if report.verdict == Status::Unhealthy {
+                h.consecutive_failures.saturating_add(1)
+            } else {
+                0
+            };
             h.last_check = Some(report);
         });
     }

@@ -8,8 +8,8 @@ mod source;
 mod validate;
 
 pub use check::{CheckKind, CheckReport, HealthBody, HealthCheck, Memory};
-pub use instance::{History, Instance, Mark, Operator, Record, Transition, MAX_TRANSITIONS};
-pub use name::{InstanceId, ServiceName, MAX_NAME, RESERVED_NAMES};
+pub use instance::{History, Instance, MAX_TRANSITIONS, Mark, Operator, Record, Transition};
+pub use name::{InstanceId, MAX_NAME, RESERVED_NAMES, ServiceName};
 pub use registration::{Protocol, Registration};
 pub use source::{Actor, Source};
 pub use validate::{CheckDraft, Draft, limits};

@@ -59,7 +59,10 @@ impl ServiceName {
     pub fn new(s: &str) -> Result<Self, Fault> {
         check("name", s, false)?;
         if RESERVED_NAMES.contains(&s) {
-            return Err(Fault::new("name", format!("`{s}` is reserved: it is a path of the API; choose another name")));
+            return Err(Fault::new(
+                "name",
+                format!("`{s}` is reserved: it is a path of the API; choose another name"),
+            ));
         }
         Ok(Self(s.into()))
     }
@@ -81,10 +84,17 @@ fn check(field: &str, s: &str, colon: bool) -> Result<(), Fault> {
     if s.len() > MAX_NAME {
         return Err(Fault::new(field, format!("is {} bytes long; at most {MAX_NAME} are allowed", s.len())));
     }
-    if let Some(c) = s.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') || (colon && *c == ':'))) {
+    if let Some(c) = s
+        .chars()
+        .find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') || (colon && *c == ':')))
+    {
         return Err(Fault::new(
             field,
-            format!("`{}` has the character `{}`; letters, digits and {extra} are allowed", excerpt(s), c.escape_debug()),
+            format!(
+                "`{}` has the character `{}`; letters, digits and {extra} are allowed",
+                excerpt(s),
+                c.escape_debug()
+            ),
         ));
     }
     if !s.starts_with(|c: char| c.is_ascii_alphanumeric()) {

@@ -47,7 +47,12 @@ impl FromStr for Protocol {
             "https" => Self::Https,
             "grpc" => Self::Grpc,
             "tcp" => Self::Tcp,
-            _ => return Err(Fault::new("protocol", format!("`{}` is not http, https, grpc or tcp", excerpt(s)))),
+            _ => {
+                return Err(Fault::new(
+                    "protocol",
+                    format!("`{}` is not http, https, grpc or tcp", excerpt(s)),
+                ));
+            }
         })
     }
 }
@@ -89,7 +94,11 @@ impl Registration {
     /// `host:port`, an IPv6 address in brackets.
     #[must_use]
     pub fn authority(&self) -> String {
-        if self.host.contains(':') { format!("[{}]:{}", self.host, self.port) } else { format!("{}:{}", self.host, self.port) }
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
     }
 
     /// Whether it has every one of `tags`.
@@ -106,7 +115,10 @@ impl Registration {
     /// Whether the same process could be behind both: anything else is a new incarnation with fresh live state.
     #[must_use]
     pub fn same_endpoint(&self, other: &Self) -> bool {
-        self.host == other.host && self.port == other.port && self.protocol == other.protocol && self.version == other.version
+        self.host == other.host
+            && self.port == other.port
+            && self.protocol == other.protocol
+            && self.version == other.version
     }
 
     /// What a new instance's reason is until something is known of it, or `None` where nothing is ever checked.

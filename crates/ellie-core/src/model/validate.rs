@@ -138,8 +138,10 @@ impl Draft {
             plain_text(&mut f, "zone", zone, limits::TEXT);
         }
         let protocol_or = protocol.unwrap_or(Protocol::Http);
-        let check = check_draft(&mut f, self.check, protocol_or, self.health_endpoint.is_some(), ttl.is_some());
-        let (Some(name), Some(host), Some(port), Some(protocol), true) = (name, host, port, protocol, f.0.is_empty())
+        let check =
+            check_draft(&mut f, self.check, protocol_or, self.health_endpoint.is_some(), ttl.is_some());
+        let (Some(name), Some(host), Some(port), Some(protocol), true) =
+            (name, host, port, protocol, f.0.is_empty())
         else {
             return Err(f.0);
         };
@@ -170,12 +172,20 @@ impl Draft {
 /// suffix is FNV-1a (64 bit) of the endpoint.
 fn generated_id(name: &ServiceName, host: &str, port: u16) -> Result<InstanceId, Fault> {
     let endpoint = format!("{host}:{port}");
-    let hash = endpoint.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    let hash = endpoint
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
     let name: String = name.as_str().chars().take(100).collect();
     InstanceId::new(&format!("{name}-{:08x}", (hash ^ (hash >> 32)) as u32))
 }
 
-fn check_draft(f: &mut Faults, draft: Option<CheckDraft>, protocol: Protocol, endpoint: bool, lease: bool) -> HealthCheck {
+fn check_draft(
+    f: &mut Faults,
+    draft: Option<CheckDraft>,
+    protocol: Protocol,
+    endpoint: bool,
+    lease: bool,
+) -> HealthCheck {
     let draft = draft.unwrap_or_default();
     // Nothing said: the endpoint's check, else what the protocol suggests. A lease alone is a check by heartbeats.
     let implied = match protocol {
@@ -251,7 +261,10 @@ fn check_host(host: &str) -> Result<String, Fault> {
     }
     let label_ok = |l: &str| !l.is_empty() && l.len() <= 63 && !l.starts_with('-') && !l.ends_with('-');
     if !host.strip_suffix('.').unwrap_or(host).split('.').all(label_ok) {
-        return fault(format!("`{}` is not a host name: its labels are 1 to 63 characters, no `-` at an end", excerpt(host)));
+        return fault(format!(
+            "`{}` is not a host name: its labels are 1 to 63 characters, no `-` at an end",
+            excerpt(host)
+        ));
     }
     Ok(host.into())
 }
@@ -262,7 +275,13 @@ fn check_path(f: &mut Faults, field: &str, path: &str) {
     } else if path.len() > limits::PATH {
         f.add(field, format!("is {} bytes long; at most {} are allowed", path.len(), limits::PATH));
     } else if path.bytes().any(|b| b <= b' ' || b >= 0x7f || b == b'#') {
-        f.add(field, format!("`{}` has a space, a control, `#` or a non-ASCII character; percent-encode it", excerpt(path)));
+        f.add(
+            field,
+            format!(
+                "`{}` has a space, a control, `#` or a non-ASCII character; percent-encode it",
+                excerpt(path)
+            ),
+        );
     }
 }
 
@@ -304,7 +323,10 @@ fn dependencies(f: &mut Faults, values: Vec<String>, own: Option<&ServiceName>) 
             f.add(format!("dependencies[{i}]"), fault.message);
         }
         if own.is_some_and(|own| own.as_str() == value) {
-            f.add(format!("dependencies[{i}]"), format!("a service can't depend on itself: {value} → {value}"));
+            f.add(
+                format!("dependencies[{i}]"),
+                format!("a service can't depend on itself: {value} → {value}"),
+            );
         }
     }
     values
@@ -322,7 +344,10 @@ fn check_metadata(f: &mut Faults, metadata: &BTreeMap<String, String>) {
         }
         plain_text(f, &at, key, limits::METADATA_KEY);
         if value.len() > limits::METADATA_VALUE {
-            f.add(at, format!("is {} bytes long; at most {} are allowed", value.len(), limits::METADATA_VALUE));
+            f.add(
+                at,
+                format!("is {} bytes long; at most {} are allowed", value.len(), limits::METADATA_VALUE),
+            );
         }
     }
 }
@@ -363,13 +388,25 @@ mod tests {
             ttl: Some(-5),
             tags: vec!["x".repeat(10_240)],
             metadata: (0..10_000).map(|i| (i.to_string(), String::new())).collect(),
-            check: Some(CheckDraft { interval: Some(i128::MAX), failure_threshold: Some(0), ..CheckDraft::default() }),
+            check: Some(CheckDraft {
+                interval: Some(i128::MAX),
+                failure_threshold: Some(0),
+                ..CheckDraft::default()
+            }),
             ..Draft::default()
         };
         assert_eq!(
             fields(bad),
             [
-                "name", "host", "port", "protocol", "tags[0]", "metadata", "weight", "ttl", "healthCheck.interval",
+                "name",
+                "host",
+                "port",
+                "protocol",
+                "tags[0]",
+                "metadata",
+                "weight",
+                "ttl",
+                "healthCheck.interval",
                 "healthCheck.failureThreshold"
             ]
         );
@@ -390,6 +427,9 @@ mod tests {
 
     #[test]
     fn a_service_cannot_depend_on_itself() {
-        assert_eq!(fields(Draft { dependencies: vec!["db".into(), "api".into()], ..draft() }), ["dependencies[1]"]);
+        assert_eq!(
+            fields(Draft { dependencies: vec!["db".into(), "api".into()], ..draft() }),
+            ["dependencies[1]"]
+        );
     }
 }

@@ -1,7 +1,9 @@
 //! What can be asked of the registry, and the pure rule from an instance's record to its next one.
 
 use crate::dependencies::Cycle;
-use crate::model::{Actor, CheckReport, InstanceId, Mark, Operator, Record, Registration, ServiceName, Source, Status};
+use crate::model::{
+    Actor, CheckReport, InstanceId, Mark, Operator, Record, Registration, ServiceName, Source, Status,
+};
 use crate::time::Now;
 use std::fmt;
 use std::sync::Arc;

@@ -114,7 +114,13 @@ impl Deadlines {
     }
 
     /// Sets all deadlines that follow from an instance's state; a (re-)registration also begins a new lease.
-    pub(super) fn schedule(&mut self, instance: &Arc<Instance>, kind: ChangeKind, settings: &Settings, now: Now) {
+    pub(super) fn schedule(
+        &mut self,
+        instance: &Arc<Instance>,
+        kind: ChangeKind,
+        settings: &Settings,
+        now: Now,
+    ) {
         let r = &instance.registration;
         if matches!(kind, ChangeKind::Registered | ChangeKind::Replaced) {
             self.renew(r.name.clone(), r.id.clone(), r.ttl.map(|ttl| now.instant + ttl));
@@ -155,7 +161,8 @@ impl Deadlines {
         let due = self.leases.iter().take_while(|(at, _)| *at <= now.instant).count();
         if due > 0 && self.may_expire(due, settings, now, &mut entries) {
             self.ended.push_back((now.instant, due));
-            commands.extend(self.leases.iter().take(due).map(|(_, (name, id))| removal(name, id, Cause::Lease)));
+            commands
+                .extend(self.leases.iter().take(due).map(|(_, (name, id))| removal(name, id, Cause::Lease)));
         }
         (commands, entries)
     }
@@ -168,7 +175,8 @@ impl Deadlines {
         }
         let recent: usize = self.ended.iter().map(|(_, n)| n).sum();
         let all = self.leases.len() + recent;
-        let mass = ((all as f64 * settings.mass_expiry_share).ceil() as usize).max(settings.mass_expiry_minimum);
+        let mass =
+            ((all as f64 * settings.mass_expiry_share).ceil() as usize).max(settings.mass_expiry_minimum);
         let is_mass = settings.mass_expiry_share > 0.0 && due + recent >= mass;
         match &mut self.pause {
             None if !is_mass => true,
@@ -189,7 +197,10 @@ impl Deadlines {
             }
             Some(pause) if now.instant >= pause.until || !is_mass => {
                 let why = if is_mass { "the pause is over" } else { "most renewed" };
-                entries.push(note(Kind::ExpiryResumed, format!("{why}; {due} leases that were not renewed end")));
+                entries.push(note(
+                    Kind::ExpiryResumed,
+                    format!("{why}; {due} leases that were not renewed end"),
+                ));
                 self.pause = None;
                 self.ended.clear();
                 true

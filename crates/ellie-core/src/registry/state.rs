@@ -7,7 +7,8 @@ use super::{Change, ChangeKind, Command, Rejected, Service, Snapshot, TooOld};
 use crate::dependencies::find_cycle;
 use crate::journal::{Entry, Kind};
 use crate::model::{
-    CheckKind, CheckReport, History, Instance, InstanceId, Operator, Record, ServiceName, Source, Status, Transition,
+    CheckKind, CheckReport, History, Instance, InstanceId, Operator, Record, ServiceName, Source, Status,
+    Transition,
 };
 use crate::time::Now;
 use std::collections::{HashMap, VecDeque};
@@ -75,7 +76,8 @@ impl State {
         }
         for (name, id, history) in out.renewed {
             history.record_heartbeat(now.wall);
-            let ttl = self.world.snapshot.instance(name.as_str(), id.as_str()).and_then(|i| i.registration.ttl);
+            let ttl =
+                self.world.snapshot.instance(name.as_str(), id.as_str()).and_then(|i| i.registration.ttl);
             self.deadlines.renew(name, id, ttl.map(|ttl| now.instant + ttl));
         }
         for change in &out.changes {
@@ -151,7 +153,13 @@ impl State {
 }
 
 impl World {
-    fn apply(&mut self, command: Command, now: Now, settings: &Settings, out: &mut Outcome) -> Result<(), Rejected> {
+    fn apply(
+        &mut self,
+        command: Command,
+        now: Now,
+        settings: &Settings,
+        out: &mut Outcome,
+    ) -> Result<(), Rejected> {
         let (name, id) = command.key();
         let current = self.snapshot.instance(name.as_str(), id.as_str()).cloned();
         let record = current.as_deref().map(Instance::record);
@@ -194,7 +202,8 @@ impl World {
         let r = &record.registration;
         // The same process registering again keeps what is known of it; a check of another kind starts anew.
         let kept = old.filter(|o| {
-            o.registration.same_endpoint(r) && o.registration.check.kind.is_active() == r.check.kind.is_active()
+            o.registration.same_endpoint(r)
+                && o.registration.check.kind.is_active() == r.check.kind.is_active()
         });
         let (status, reason): (Status, Arc<str>) = match (kept, r.initial_reason()) {
             (Some(o), _) if r.check.kind != CheckKind::None => (o.status, o.reason.clone()),
@@ -231,7 +240,8 @@ impl World {
         if let Command::Register { actor, .. } = command {
             let what = if old.is_some() { Kind::Replaced } else { Kind::Registered };
             let r = &instance.registration;
-            let message = format!("{} {}, version {}, by {}", r.protocol, r.authority(), r.version, instance.source);
+            let message =
+                format!("{} {}, version {}, by {}", r.protocol, r.authority(), r.version, instance.source);
             out.entries.push(entry(what, &instance, actor.as_str(), message));
         }
         out.changes.push(change(index, kind, &instance));
@@ -255,7 +265,15 @@ impl World {
         }
     }
 
-    fn set_status(&mut self, old: &Arc<Instance>, to: Status, why: &str, actor: &str, now: Now, out: &mut Outcome) {
+    fn set_status(
+        &mut self,
+        old: &Arc<Instance>,
+        to: Status,
+        why: &str,
+        actor: &str,
+        now: Now,
+        out: &mut Outcome,
+    ) {
         if old.status == to {
             return;
         }
@@ -270,7 +288,12 @@ impl World {
         self.put(&instance, Some(old), index);
         let transition = Transition { from: old.status, to, reason: why.into(), at: now.wall };
         out.transitions.push((instance.history.clone(), transition));
-        out.entries.push(entry(Kind::StatusChanged, &instance, actor, format!("{} → {to}: {why}", old.status)));
+        out.entries.push(entry(
+            Kind::StatusChanged,
+            &instance,
+            actor,
+            format!("{} → {to}: {why}", old.status),
+        ));
         out.changes.push(change(index, ChangeKind::Status, &instance));
     }
 
@@ -324,7 +347,9 @@ impl World {
                 let ttl = r.ttl.unwrap_or_default();
                 (Kind::LeaseExpired, format!("its lease of {ttl:?} was not renewed"))
             }
-            Cause::Unhealthy => (Kind::Deregistered, format!("its checks failed for too long: {}", old.reason)),
+            Cause::Unhealthy => {
+                (Kind::Deregistered, format!("its checks failed for too long: {}", old.reason))
+            }
             Cause::Gone => (Kind::Deregistered, format!("{} no longer lists it", old.source)),
         };
         out.entries.push(entry(kind, old, actor, message));
@@ -402,7 +427,11 @@ fn entry(kind: Kind, instance: &Instance, actor: &str, message: String) -> Entry
         kind,
         service: Some(r.name.to_string()),
         instance: Some(r.id.to_string()),
-        actor: if instance.source == Source::Config && actor.is_empty() { "config".into() } else { actor.to_owned() },
+        actor: if instance.source == Source::Config && actor.is_empty() {
+            "config".into()
+        } else {
+            actor.to_owned()
+        },
         message,
     }
 }
