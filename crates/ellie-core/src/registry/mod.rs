@@ -14,6 +14,7 @@ pub use changes::{Change, ChangeKind, TooOld};
 pub use command::{Cause, Command, Operation, Rejected, plan};
 pub use deadlines::Settings;
 pub use snapshot::{Counts, Service, Snapshot};
+pub use state::Rehearsal;
 pub use watch::ServiceWatch;
 
 use crate::journal::Journal;
@@ -31,7 +32,7 @@ pub struct Registry {
     // Held while one command is applied: map updates in memory, no I/O, no await.
     state: Mutex<State>,
     snapshot: ArcSwap<Snapshot>,
-    hub: watch::Hub,
+    hub: Arc<watch::Hub>,
     journal: Arc<Journal>,
     deadline_moved: Notify,
 }
@@ -43,7 +44,7 @@ impl Registry {
         Self {
             state: Mutex::new(State::new(settings)),
             snapshot: ArcSwap::from_pointee(Snapshot::default()),
-            hub: watch::Hub::default(),
+            hub: Arc::default(),
             journal,
             deadline_moved: Notify::new(),
         }
@@ -85,6 +86,12 @@ impl Registry {
         Ok(changes)
     }
 
+    /// A copy to try commands on before they are made durable; it shares everything and changes nothing.
+    #[must_use]
+    pub fn rehearsal(&self) -> Rehearsal {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).rehearsal()
+    }
+
     /// The current snapshot.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
@@ -105,7 +112,7 @@ impl Registry {
 
     /// Wakes on changes of one service alone, whether it exists yet or not.
     #[must_use]
-    pub fn watch_service(&self, name: &ServiceName) -> ServiceWatch<'_> {
+    pub fn watch_service(&self, name: &ServiceName) -> ServiceWatch {
         self.hub.watch_service(name)
     }
 

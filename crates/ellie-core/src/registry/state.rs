@@ -1,5 +1,9 @@
 //! The registry's state and how a command changes it.
 
+mod rehearsal;
+
+pub use rehearsal::Rehearsal;
+
 use super::changes::Log;
 use super::command::{Cause, plan};
 use super::deadlines::{Deadlines, Settings};
@@ -30,7 +34,7 @@ pub(super) struct State {
 
 /// What a batch of commands works on: a clone shares everything, so giving up a batch means dropping it.
 #[derive(Clone, Debug, Default)]
-struct World {
+pub(in crate::registry) struct World {
     snapshot: Snapshot,
     incarnations: u64,
 }
@@ -55,6 +59,10 @@ impl State {
             tombstones: HashMap::new(),
             tombstone_order: VecDeque::new(),
         }
+    }
+
+    pub(super) fn rehearsal(&self) -> Rehearsal {
+        Rehearsal::new(self.world.clone(), self.settings.clone())
     }
 
     pub(super) fn apply_all(

@@ -3,7 +3,7 @@
 use super::Change;
 use crate::model::ServiceName;
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
 #[derive(Debug)]
@@ -38,22 +38,22 @@ impl Hub {
         self.all.subscribe()
     }
 
-    pub(super) fn watch_service(&self, name: &ServiceName) -> ServiceWatch<'_> {
+    pub(super) fn watch_service(self: &Arc<Self>, name: &ServiceName) -> ServiceWatch {
         let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
         let sender = services.entry(name.clone()).or_insert_with(|| watch::channel(0).0);
-        ServiceWatch { receiver: sender.subscribe(), hub: self, name: name.clone() }
+        ServiceWatch { receiver: sender.subscribe(), hub: self.clone(), name: name.clone() }
     }
 }
 
 /// Wakes on changes of one service. Dropping it ends the watch and leaves nothing behind.
 #[derive(Debug)]
-pub struct ServiceWatch<'a> {
+pub struct ServiceWatch {
     receiver: watch::Receiver<u64>,
-    hub: &'a Hub,
+    hub: Arc<Hub>,
     name: ServiceName,
 }
 
-impl ServiceWatch<'_> {
+impl ServiceWatch {
     /// Waits for the next change after the watch began or after the last call; returns its index.
     pub async fn changed(&mut self) -> u64 {
         // The sender lives in the hub as long as this watch does, so the channel can't be closed.
@@ -62,7 +62,7 @@ impl ServiceWatch<'_> {
     }
 }
 
-impl Drop for ServiceWatch<'_> {
+impl Drop for ServiceWatch {
     fn drop(&mut self) {
         let mut services = self.hub.services.lock().unwrap_or_else(PoisonError::into_inner);
         if services.get(&self.name).is_some_and(|s| s.receiver_count() <= 1) {
