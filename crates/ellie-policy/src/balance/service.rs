@@ -1,0 +1,101 @@
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use super::endpoint::{get, set};
+use crate::Rng;
+use crate::shard::Padded;
+
+/// The live state of one service, shared by all threads and all tables made for it.
+#[derive(Debug)]
+pub struct Service {
+    cursor: Padded<AtomicU64>,
+    averages: Padded<Averages>,
+}
+
+#[derive(Debug, Default)]
+struct Averages {
+    /// Tracks the median of the instances' latencies, each counted once per answer; seconds, f32.
+    median: AtomicU32,
+    /// Tracks the 99th percentile of single latencies; seconds, f32.
+    tail: AtomicU32,
+    /// Failure rate of the whole service, f32.
+    failure: AtomicU32,
+    /// Share of sick instances among those drawn, f32.
+    sick: AtomicU32,
+}
+
+impl Service {
+    /// `seed` decides at which member round robin begins: different on every node, so that nodes
+    /// that start together do not send their first requests to the same member.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self { cursor: Padded(AtomicU64::new(Rng::new(seed).next_u64() >> 1)), averages: Padded::default() }
+    }
+
+    /// Its figures now. Looks only.
+    #[must_use]
+    pub fn stats(&self) -> ServiceStats {
+        let seconds = |value: f32| (value > 0.0).then(|| Duration::from_secs_f32(value));
+        ServiceStats {
+            median_latency: seconds(self.median()),
+            p99_latency: seconds(self.tail()),
+            failure_rate: f64::from(self.failure()),
+        }
+    }
+
+    /// The next turn of round robin.
+    #[inline]
+    pub(super) fn turn(&self) -> u64 {
+        self.cursor.fetch_add(1, Relaxed)
+    }
+
+    pub(super) fn next_turn(&self) -> u64 {
+        self.cursor.load(Relaxed)
+    }
+
+    #[inline]
+    pub(super) fn median(&self) -> f32 {
+        get(&self.averages.median)
+    }
+
+    pub(super) fn set_median(&self, seconds: f32) {
+        set(&self.averages.median, seconds);
+    }
+
+    #[inline]
+    pub(super) fn tail(&self) -> f32 {
+        get(&self.averages.tail)
+    }
+
+    pub(super) fn set_tail(&self, seconds: f32) {
+        set(&self.averages.tail, seconds);
+    }
+
+    #[inline]
+    pub(super) fn failure(&self) -> f32 {
+        get(&self.averages.failure)
+    }
+
+    pub(super) fn set_failure(&self, rate: f32) {
+        set(&self.averages.failure, rate);
+    }
+
+    pub(super) fn sick(&self) -> f32 {
+        get(&self.averages.sick)
+    }
+
+    pub(super) fn set_sick(&self, share: f32) {
+        set(&self.averages.sick, share);
+    }
+}
+
+/// A service's figures at one moment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ServiceStats {
+    /// The median of its instances' latencies, as health based balancing tracks it.
+    pub median_latency: Option<Duration>,
+    /// The 99th percentile of its answers' latencies, as health based balancing tracks it.
+    pub p99_latency: Option<Duration>,
+    /// Recent share of failures.
+    pub failure_rate: f64,
+}
