@@ -1,0 +1,134 @@
+//! What a reload changes, and what of it has to wait for a restart.
+
+use super::resolved::{Resolved, Route};
+use ellie_core::Registration;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Keys, or whole sections, that are read only at start: what is bound, opened or spawned then.
+const AT_START: [&str; 13] = [
+    "api.listen",
+    "api.max_connections",
+    "dashboard",
+    "gateway.listen",
+    "gateway.threads",
+    "gateway.max_connections",
+    "gateway.max_head",
+    "discovery.enabled",
+    "discovery.max_instances",
+    "storage",
+    "tls",
+    "service",
+    "log.format",
+];
+
+/// One key whose value differs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The key, or `services NAME/ID`, `routes ID`.
+    pub key: String,
+    /// Before; `None` where it was not there.
+    pub from: Option<String>,
+    /// After; `None` where it is gone.
+    pub to: Option<String>,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.from, &self.to) {
+            (Some(from), Some(to)) if from != to => write!(f, "{}: {from} → {to}", self.key),
+            (Some(_), Some(_)) => write!(f, "{}: changed", self.key),
+            (None, Some(to)) if to.is_empty() => write!(f, "{}: added", self.key),
+            (None, Some(to)) => write!(f, "{}: set to {to}", self.key),
+            (Some(from), None) if from.is_empty() => write!(f, "{}: removed", self.key),
+            (Some(from), None) => write!(f, "{}: {from} → not set", self.key),
+            (None, None) => f.write_str(&self.key),
+        }
+    }
+}
+
+/// All differences.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Diff {
+    /// In force at once.
+    pub live: Vec<Change>,
+    /// In force after a restart; until then the old value stays.
+    pub restart: Vec<Change>,
+}
+
+impl Diff {
+    /// Whether nothing differs.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.live.is_empty() && self.restart.is_empty()
+    }
+}
+
+/// What differs between two configurations.
+#[must_use]
+pub fn diff(old: &Resolved, new: &Resolved) -> Diff {
+    let mut diff = Diff::default();
+    let before: BTreeMap<&str, &Option<String>> =
+        old.effective.iter().map(|e| (e.key.as_str(), &e.value)).collect();
+    for effective in &new.effective {
+        let key = effective.key.as_str();
+        let from = before.get(key).copied().cloned().flatten();
+        // Secrets look alike when shown; they are compared as what they are.
+        let secret =
+            key.starts_with("auth.operator_token") && old.auth.operator_token != new.auth.operator_token;
+        if from == effective.value && !secret {
+            continue;
+        }
+        let section = key.split('.').next().unwrap_or(key);
+        let list = if AT_START.contains(&key) || AT_START.contains(&section) {
+            &mut diff.restart
+        } else {
+            &mut diff.live
+        };
+        list.push(Change { key: key.into(), from, to: effective.value.clone() });
+    }
+    let service = |s: &Registration| format!("services {}/{}", s.name, s.id);
+    compare(
+        "services",
+        old.services.iter().map(|s| (service(s), &**s)),
+        new.services.iter().map(|s| (service(s), &**s)),
+        &mut diff.live,
+    );
+    let route = |r: &Route| format!("routes {}", r.id);
+    compare(
+        "routes",
+        old.routes.iter().map(|r| (route(r), r)),
+        new.routes.iter().map(|r| (route(r), r)),
+        &mut diff.live,
+    );
+    diff
+}
+
+fn compare<'a, T: PartialEq + 'a>(
+    what: &str,
+    old: impl Iterator<Item = (String, &'a T)>,
+    new: impl Iterator<Item = (String, &'a T)>,
+    changes: &mut Vec<Change>,
+) {
+    let old: Vec<_> = old.collect();
+    let new: Vec<_> = new.collect();
+    let find = |list: &[(String, &'a T)], key: &str| list.iter().find(|(k, _)| k == key).map(|(_, v)| *v);
+    let there = || Some(String::new());
+    let before = changes.len();
+    for (key, value) in &new {
+        match find(&old, key) {
+            None => changes.push(Change { key: key.clone(), from: None, to: there() }),
+            Some(was) if was != *value => {
+                changes.push(Change { key: key.clone(), from: there(), to: there() })
+            }
+            Some(_) => {}
+        }
+    }
+    for (key, _) in old.iter().filter(|(key, _)| find(&new, key).is_none()) {
+        changes.push(Change { key: key.clone(), from: there(), to: None });
+    }
+    // Of two routes that match equally well the older wins: an order is a meaning too.
+    if changes.len() == before && old.iter().map(|(k, _)| k).ne(new.iter().map(|(k, _)| k)) {
+        changes.push(Change { key: format!("{what} order"), from: there(), to: there() });
+    }
+}

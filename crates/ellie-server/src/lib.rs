@@ -1,0 +1,5 @@
+//! The server and the command line of ellie: what `main` composes. Not a library to embed: that is the crate `ellie`.
+#![forbid(unsafe_code)]
+
+pub mod auth;
+pub mod config;
