@@ -79,7 +79,10 @@ pub fn request(
     match parse(&raw, method) {
         Some(answer) => Ok(answer),
         None => Err(read.err().unwrap_or_else(|| {
-            std::io::Error::new(std::io::ErrorKind::UnexpectedEof, format!("cut short after {} bytes", raw.len()))
+            std::io::Error::new(
+                std::io::ErrorKind::UnexpectedEof,
+                format!("cut short after {} bytes", raw.len()),
+            )
         })),
     }
 }
@@ -93,7 +96,8 @@ fn parse(raw: &[u8], method: &str) -> Option<Answer> {
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
-    let field = |wanted: &str| headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
+    let field =
+        |wanted: &str| headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
     let rest = &raw[end + 4..];
     if status < 200 {
         return parse(rest, method);

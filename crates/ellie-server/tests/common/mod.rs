@@ -11,15 +11,19 @@
 //! The process is killed when the value is dropped. Nothing here sleeps: a wait is for a condition
 //! (a line of the log, a state that is read again and again), and its deadline is only there to turn
 //! a hang into a message.
-#![allow(dead_code, reason = "each test binary uses the part it needs")]
+#![allow(dead_code, unused_imports, unreachable_pub, reason = "each test binary uses the part it needs")]
 
 mod http;
+mod nginx;
 mod peers;
 mod process;
+mod upstream;
 
 pub use http::{Answer, request};
-pub use peers::{Peer, peer};
+pub use nginx::Nginx;
+pub use peers::{Peer, free_port, peer, text_of};
 pub use process::{Builder, Ellie, Ran};
+pub use upstream::{Asked, Upstream};
 
 use std::time::{Duration, Instant};
 

@@ -65,6 +65,12 @@ impl Drop for Peer {
     }
 }
 
+/// A port that nothing listened on a moment ago, for peers that can't be told to choose one themselves.
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    listener.local_addr().expect("bound").port()
+}
+
 /// A whole file as text; empty when it is not there yet.
 pub fn text_of(path: &Path) -> String {
     let mut text = String::new();

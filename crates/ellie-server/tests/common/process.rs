@@ -116,7 +116,7 @@ impl Starting {
     pub fn ready(mut self) -> Ellie {
         let child = &mut self.child;
         let log = &self.log;
-        let [api, dashboard, gateway] = super::wait_for("the ready line", || {
+        let [api, gateway] = super::wait_for("the ready line", || {
             if let Some(ports) = log.lines().iter().find_map(|line| ready(line)) {
                 return Some(ports);
             }
@@ -129,10 +129,11 @@ impl Starting {
             TOKEN.to_owned()
         } else {
             let path = self.folder.path().join("data/operator.token");
-            let token = std::fs::read_to_string(&path).expect("operator.token exists once the server is ready");
+            let token =
+                std::fs::read_to_string(&path).expect("operator.token exists once the server is ready");
             token.trim().to_owned()
         };
-        Ellie { child: self.child, log: self.log, folder: self.folder, api, dashboard, gateway, token }
+        Ellie { child: self.child, log: self.log, folder: self.folder, api, gateway, token }
     }
 
     /// Waits for the end of a process that must not become ready.
@@ -144,8 +145,8 @@ impl Starting {
     }
 }
 
-/// The three addresses of a `ready` line in JSON, wherever the formatter put them.
-fn ready(line: &str) -> Option<[SocketAddr; 3]> {
+/// The addresses of API and gateway from a `ready` line in JSON, wherever the formatter put them.
+fn ready(line: &str) -> Option<[SocketAddr; 2]> {
     let line: Value = serde_json::from_str(line).ok()?;
     let fields = line.get("fields").unwrap_or(&line);
     let message = fields.get("message").or_else(|| line.get("message"))?.as_str()?;
@@ -153,7 +154,7 @@ fn ready(line: &str) -> Option<[SocketAddr; 3]> {
         return None;
     }
     let address = |name: &str| fields.get(name)?.as_str()?.parse().ok();
-    Some([address("api")?, address("dashboard")?, address("gateway")?])
+    Some([address("api")?, address("gateway")?])
 }
 
 /// A running server, killed when dropped.
@@ -163,8 +164,6 @@ pub struct Ellie {
     folder: Arc<TempDir>,
     /// Where the API answers.
     pub api: SocketAddr,
-    /// Where the dashboard answers.
-    pub dashboard: SocketAddr,
     /// Where the gateway answers.
     pub gateway: SocketAddr,
     /// The operator token.
@@ -180,7 +179,13 @@ impl Ellie {
 
     /// A server with more than the defaults.
     pub fn builder() -> Builder {
-        Builder { arguments: Vec::new(), environment: Vec::new(), folder: None, config: None, ephemeral: false }
+        Builder {
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            folder: None,
+            config: None,
+            ephemeral: false,
+        }
     }
 
     /// The working directory; keep it to start the next process on the same data.
@@ -360,7 +365,8 @@ impl Ran {
     /// Its standard output as JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("no JSON ({error}):\n{}", self.stdout))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("no JSON ({error}):\n{}", self.stdout))
     }
 }
 
