@@ -7,6 +7,7 @@ use std::{fmt, io};
 
 /// One change of what is kept.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "nearly all writes are puts")]
 pub enum Write {
     /// Keep this in place of what was kept of the same instance.
     Put(Record),

@@ -3,6 +3,8 @@
 //! The test starts itself as a child that registers and deregisters as fast as it can and tells each acknowledgement
 //! on its standard output, kills it without warning, and compares what a fresh start finds.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod common;
 
 use common::*;

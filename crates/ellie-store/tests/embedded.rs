@@ -1,5 +1,7 @@
 //! The file: what is kept, who may open it, and what a damaged one says.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod common;
 
 use common::*;

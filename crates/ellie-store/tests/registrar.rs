@@ -1,5 +1,7 @@
 //! Durable changes: all or nothing per submission, many in one commit, never a store ahead of the registry.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod common;
 
 use common::*;
@@ -279,12 +281,13 @@ async fn many_at_once_leave_store_and_registry_equal() {
 async fn leases_end_through_the_store() {
     let (registry, store) = (registry(Settings::default()), Memory::default());
     let registrar = start(&registry, store.clone());
+    let mut watch = registry.watch();
+    registrar.submit(vec![register(leased("api", "1", 10_000), Source::Api)]).await.unwrap();
+    // Only now: while the writer's thread works, a paused clock would run ahead to the lease's end.
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let task = tokio::spawn(ellie_store::expire(registrar.clone(), async {
         let _ = stopped.await;
     }));
-    let mut watch = registry.watch();
-    registrar.submit(vec![register(leased("api", "1", 10_000), Source::Api)]).await.unwrap();
     let (name, id) = key("api", "1");
     let begun = tokio::time::Instant::now();
     tokio::time::sleep(Duration::from_secs(8)).await;

@@ -1,5 +1,5 @@
 //! Builders shared by the store's tests.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test file uses its own part")]
 
 use ellie_core::model::{Actor, CheckDraft, Draft, InstanceId, Record, Registration, ServiceName, Source};
 use ellie_core::registry::{Cause, Operation, Registry, Settings as RegistrySettings};
