@@ -47,7 +47,8 @@ impl Rng {
     /// Uniform in [0, 1), single precision.
     #[inline]
     pub fn unit32(&mut self) -> f32 {
-        (self.next_u64() >> 40) as f32 * (1.0 / 16_777_216.0)
+        // By way of i32, which converts in one instruction.
+        (self.next_u64() >> 40) as i32 as f32 * (1.0 / 16_777_216.0)
     }
 }
 

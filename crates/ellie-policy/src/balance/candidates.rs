@@ -1,26 +1,17 @@
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use super::Strategy;
 use super::alias::Draw;
 use super::endpoint::Endpoint;
-use super::health::{SCAN, View, ramped_at, steps};
+use super::health::{SCAN, ramped_at};
 use super::interleave::Interleave;
 use super::service::Service;
 use crate::Rng;
 use crate::time::ticks;
 
 /// How many draws or turns may fall on excluded members before all are looked at.
-const TRIES: usize = 16;
-/// How many drawn instances are compared, at most, while all of them are sick.
-const DRAWS: usize = 5;
-/// The most trials, as a share of all requests.
-const TRIALS: f32 = 0.005;
-/// The most trials of one instance, as a multiple of its fair share.
-const TRIAL_SHARE: f32 = 0.045;
-/// A sick instance that nobody tried for so long is due, in nanoseconds.
-const OVERDUE: i64 = 300_000_000_000;
+pub(super) const TRIES: usize = 16;
 
 /// One instance in a table.
 #[derive(Debug, Clone)]
@@ -65,6 +56,8 @@ pub struct Candidates {
     /// The members that have a weight; `None`: all.
     pub(super) active: Option<Box<[u32]>>,
     order: Order,
+    /// All weights are equal, so that load need not be divided by them.
+    pub(super) even: bool,
     /// When the last newcomer has its full share.
     pub(super) ramped_at: i64,
 }
@@ -84,11 +77,12 @@ impl Candidates {
         let weights: Box<[u32]> = members.iter().map(|m| m.weight).collect();
         let all_zero = weights.iter().all(|&w| w == 0);
         let effective = |w: u32| if all_zero { 1 } else { w };
+        let unit = unit(&weights);
         let slots: Box<[Slot]> = members
             .into_iter()
             .map(|member| {
-                let weight = effective(member.weight) as f32;
-                Slot { endpoint: member.endpoint, weight, inverse: 1.0 / weight.max(1.0) }
+                let weight = effective(member.weight) as f32 / unit;
+                Slot { endpoint: member.endpoint, weight, inverse: 1.0 / weight }
             })
             .collect();
         let active: Option<Box<[u32]>> = (!all_zero && weights.contains(&0))
@@ -100,7 +94,8 @@ impl Candidates {
             _ => Order::Draws(Draw::new(&of_active)),
         };
         let ramped_at = slots.iter().map(|slot| ramped_at(slot.endpoint.joined())).max().unwrap_or(i64::MIN);
-        Self { strategy, service, slots, weights, active, order, ramped_at }
+        let even = of_active.windows(2).all(|pair| pair[0] == pair[1]);
+        Self { strategy, service, slots, weights, active, order, even, ramped_at }
     }
 
     /// How many members there are, whatever their weight.
@@ -197,7 +192,7 @@ impl Candidates {
 
     /// Any member that is not excluded, found by looking at all from a random one on.
     #[cold]
-    fn any(&self, rng: &mut Rng, excluded: &impl Fn(usize) -> bool) -> Option<usize> {
+    pub(super) fn any(&self, rng: &mut Rng, excluded: &impl Fn(usize) -> bool) -> Option<usize> {
         let n = self.active_len();
         let from = rng.below(n);
         (from..n).chain(0..from).map(|k| self.active(k)).find(|&index| !excluded(index))
@@ -205,216 +200,21 @@ impl Candidates {
 
     /// A member drawn by weight that is not excluded, if one turns up soon.
     #[inline]
-    fn draw(&self, draw: &Draw, rng: &mut Rng, excluded: &impl Fn(usize) -> bool) -> Option<usize> {
-        (0..TRIES).map(|_| self.active(draw.draw(rng))).find(|&index| !excluded(index))
-    }
-
-    fn least_of_all(&self, rng: &mut Rng, excluded: &impl Fn(usize) -> bool) -> Option<Pick> {
-        let mut best = Best::new();
-        for k in 0..self.active_len() {
-            let index = self.active(k);
-            if excluded(index) {
-                continue;
-            }
-            let slot = &self.slots[index];
-            let in_flight = slot.endpoint.load().in_flight as f32;
-            best.offer(index, in_flight * slot.inverse, slot.weight, rng);
-        }
-        best.index.map(Pick::from)
-    }
-
-    fn least_of_two(&self, draw: &Draw, rng: &mut Rng, excluded: &impl Fn(usize) -> bool) -> Option<Pick> {
-        let Some(first) = self.draw(draw, rng, excluded) else {
-            return self.any(rng, excluded).map(Pick::from);
-        };
-        let second =
-            (0..TRIES).map(|_| self.active(draw.draw(rng))).find(|&index| index != first && !excluded(index));
-        let Some(second) = second else {
-            return Some(first.into());
-        };
-        // The draw has taken the weights into account, and here they decide again, so that equal
-        // load per weight is what the members tend to.
-        let per_weight = |index: usize| {
-            let slot = &self.slots[index];
-            slot.endpoint.load().in_flight as f32 * slot.inverse
-        };
-        let less = per_weight(second) < per_weight(first);
-        Some(if less { second } else { first }.into())
-    }
-
-    fn view(&self, now: i64) -> View {
-        View::new(&self.service, self.scans(), now < self.ramped_at)
-    }
-
-    fn healthiest_of_all(&self, now: i64, rng: &mut Rng, excluded: &impl Fn(usize) -> bool) -> Option<Pick> {
-        let n = self.active_len();
-        let view = self.view(now);
-        let mut best = Best::new();
-        let mut sick = 0_u32;
-        let mut trial = Trial::default();
-        for k in 0..n {
-            let index = self.active(k);
-            if excluded(index) {
-                continue;
-            }
-            let slot = &self.slots[index];
-            let load = slot.endpoint.load();
-            let penalty = view.penalty(&slot.endpoint, load, now);
-            if view.is_sick(penalty) {
-                sick += 1;
-                if load.in_flight == 0 {
-                    trial.consider(index, &slot.endpoint, now, || rng.unit32() * (n as f32) < 2.0);
-                }
-            }
-            let ramp = view.ramp(&slot.endpoint, now);
-            let inverse = slot.inverse / ramp;
-            let cost = penalty * (1.0 + steps(load.in_flight, inverse));
-            best.offer(index, cost, slot.weight * ramp, rng);
-        }
-        let chance = (TRIAL_SHARE / n as f32 * sick as f32).min(TRIALS);
-        trial.decide(best.index?, chance, rng)
-    }
-
-    fn healthiest_drawn(
+    pub(super) fn draw(
         &self,
         draw: &Draw,
-        now: i64,
         rng: &mut Rng,
         excluded: &impl Fn(usize) -> bool,
-    ) -> Option<Pick> {
-        let view = self.view(now);
-        let mut drawn = [usize::MAX; DRAWS];
-        let mut best = Best::new();
-        let mut trial = Trial::default();
-        let (mut count, mut sick) = (0, 0);
-        while count < DRAWS && (count < 2 || sick == count) {
-            let found = self.draw_newcomers_less(draw, &view, now, rng, |index| {
-                drawn[..count].contains(&index) || excluded(index)
-            });
-            let Some(index) = found else { break };
-            drawn[count] = index;
-            count += 1;
-            let slot = &self.slots[index];
-            let load = slot.endpoint.load();
-            let penalty = view.penalty(&slot.endpoint, load, now);
-            if view.is_sick(penalty) {
-                sick += 1;
-                if load.in_flight == 0 {
-                    trial.consider(index, &slot.endpoint, now, || true);
-                }
-            }
-            let ramp = view.ramp(&slot.endpoint, now);
-            let cost = penalty * (1.0 + steps(load.in_flight, slot.inverse / ramp));
-            best.offer(index, cost, 1.0, rng);
-        }
-        let Some(index) = best.index else {
-            return self.any(rng, excluded).map(Pick::from);
-        };
-        let share = self.note_sick(sick, count) * count as f32;
-        let chance = (TRIAL_SHARE / count as f32).min(TRIALS / share.max(0.01));
-        trial.decide(index, chance, rng)
-    }
-
-    /// As [`draw`](Self::draw), with a newcomer's weight reduced by its ramp.
-    #[inline]
-    fn draw_newcomers_less(
-        &self,
-        draw: &Draw,
-        view: &View,
-        now: i64,
-        rng: &mut Rng,
-        excluded: impl Fn(usize) -> bool,
     ) -> Option<usize> {
-        for _ in 0..TRIES {
-            let index = self.active(draw.draw(rng));
-            if excluded(index) {
-                continue;
-            }
-            let ramp = view.ramp(&self.slots[index].endpoint, now);
-            if ramp >= 1.0 || rng.unit32() < ramp {
-                return Some(index);
-            }
-        }
-        None
-    }
-
-    /// Tracks which share of the drawn is sick, to keep the trials of all of them together under
-    /// their cap. Writes nothing while nobody is sick.
-    #[inline]
-    fn note_sick(&self, sick: usize, drawn: usize) -> f32 {
-        let share = self.service.sick();
-        if sick == 0 && share < 1e-3 {
-            return share;
-        }
-        let moved = share + 0.01 * (sick as f32 / drawn as f32 - share);
-        self.service.set_sick(moved);
-        moved
+        (0..TRIES).map(|_| self.active(draw.draw(rng))).find(|&index| !excluded(index))
     }
 }
 
-/// The cheapest so far; among equals, at random in proportion to their weights.
-struct Best {
-    index: Option<usize>,
-    cost: f32,
-    weight: f32,
-}
-
-impl Best {
-    #[inline]
-    fn new() -> Self {
-        Self { index: None, cost: f32::INFINITY, weight: 0.0 }
-    }
-
-    #[inline]
-    fn offer(&mut self, index: usize, cost: f32, weight: f32, rng: &mut Rng) {
-        if self.index.is_none() || cost < self.cost {
-            self.index = Some(index);
-            self.cost = cost;
-            self.weight = weight;
-        } else if cost <= self.cost {
-            self.weight += weight;
-            if rng.unit32() * self.weight < weight {
-                self.index = Some(index);
-            }
-        }
-    }
-}
-
-/// The sick instance that is next to be tried.
-#[derive(Default)]
-struct Trial {
-    index: Option<usize>,
-    tried: i64,
-    /// It answers well, or nobody has asked for long: no chance involved.
-    due: bool,
-}
-
-impl Trial {
-    /// Considers a sick instance with nothing in flight. One that has begun to answer well is
-    /// tried as `eager` says, another one after its back-off, the longest untried first.
-    #[cold]
-    fn consider(&mut self, index: usize, endpoint: &Endpoint, now: i64, eager: impl FnOnce() -> bool) {
-        let tried = endpoint.hot.tried.load(Relaxed);
-        let since = now.saturating_sub(tried);
-        let (ready, due, tried) = if endpoint.hot.streak.load(Relaxed) > 0 {
-            (eager(), true, i64::MIN)
-        } else {
-            let backoff = i64::from(endpoint.hot.backoff.load(Relaxed).max(500)) * 1_000_000;
-            (since >= backoff, since >= OVERDUE, tried)
-        };
-        if ready && (self.index.is_none() || tried < self.tried) {
-            *self = Self { index: Some(index), tried, due };
-        }
-    }
-
-    /// The pick, or with this chance the trial instead.
-    #[inline]
-    fn decide(self, pick: usize, chance: f32, rng: &mut Rng) -> Option<Pick> {
-        Some(match self.index {
-            Some(index) if index != pick && (self.due || rng.unit32() < chance) => {
-                Pick { index, trial: true }
-            }
-            _ => pick.into(),
-        })
-    }
+/// The weight that counts as 1 when load is compared: the least, so that weights of 100 each mean
+/// what weights of 1 each do. Not less than a sixteenth of the largest, though, or an instance that
+/// is heavier than that by far could pile up requests unnoticed.
+fn unit(weights: &[u32]) -> f32 {
+    let least = weights.iter().copied().filter(|&w| w > 0).min().unwrap_or(1);
+    let most = weights.iter().copied().max().unwrap_or(1);
+    (least as f32).max(most as f32 / 16.0)
 }

@@ -8,6 +8,9 @@ pub(super) const WAITING: u64 = 1;
 /// One request in flight.
 pub(super) const IN_FLIGHT: u64 = 1 << 32;
 
+/// The least between two trials, in milliseconds.
+pub(super) const BACKOFF_MIN: u32 = 500;
+
 /// The live state of one instance, shared by all threads: two cache lines of atomics.
 ///
 /// Averages are read and written without a lock. Two threads that finish at the same moment may
@@ -156,6 +159,11 @@ impl Endpoint {
     #[inline]
     pub(super) fn joined(&self) -> i64 {
         self.hot.joined.load(Relaxed)
+    }
+
+    /// How long it is left alone between trials while sick.
+    pub(super) fn backoff(&self) -> i64 {
+        i64::from(self.hot.backoff.load(Relaxed).max(BACKOFF_MIN)) * 1_000_000
     }
 
     /// The summed age of the `waiting` requests, in nanoseconds. The counter and the sum are two

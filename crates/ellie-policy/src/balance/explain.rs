@@ -63,11 +63,10 @@ impl Candidates {
         let ramp = if health_based { view.ramp(endpoint, now) } else { 1.0 };
         let cost = match self.strategy() {
             Strategy::HealthBased => penalty * (1.0 + steps(load.in_flight, slot.inverse / ramp)),
-            Strategy::LeastConnections => load.in_flight as f32 * slot.inverse,
+            Strategy::LeastConnections => steps(load.in_flight, slot.inverse),
             _ => 0.0,
         };
         let latency = endpoint.latency();
-        let backoff = i64::from(endpoint.hot.backoff.load(Relaxed).max(500)) * 1_000_000;
         let tried = endpoint.hot.tried.load(Relaxed);
         Score {
             index,
@@ -82,7 +81,7 @@ impl Candidates {
                 .then(|| duration(endpoint.summed_age(load.waiting, now) / i64::from(load.waiting))),
             sick,
             ramp: ramp.into(),
-            retry_in: sick.then(|| duration(tried.saturating_add(backoff) - now)),
+            retry_in: sick.then(|| duration(tried.saturating_add(endpoint.backoff()) - now)),
             share: 0.0,
         }
     }

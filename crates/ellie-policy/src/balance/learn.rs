@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::Outcome;
-use super::endpoint::Endpoint;
+use super::endpoint::{BACKOFF_MIN, Endpoint};
 use super::service::Service;
 use crate::time::seconds;
 
@@ -16,8 +16,7 @@ const SOON: i64 = 95_000_000;
 const SLOW: f32 = 3.0;
 /// Good answers in a row that make up for failed trials.
 const HEALED: u32 = 8;
-/// Between trials, in milliseconds.
-const BACKOFF_MIN: u32 = 500;
+/// The most between trials of an instance that answers fast, in milliseconds.
 const BACKOFF_MAX: u32 = 4_000;
 
 /// How far an average moves after `dt`, between bounds.
@@ -46,8 +45,8 @@ pub(super) fn learn(
     let slow = took > SLOW * service.median();
     if failed || slow {
         endpoint.hot.streak.store(0, Relaxed);
-        if trial {
-            let patience = (4.0 * took * 1e3) as u32;
+        if trial || outcome == Outcome::Timeout {
+            let patience = (5.0 * took * 1e3) as u32;
             let doubled = endpoint.hot.backoff.load(Relaxed).saturating_mul(2);
             let backoff = doubled.clamp(BACKOFF_MIN, BACKOFF_MAX).max(patience);
             endpoint.hot.backoff.store(backoff, Relaxed);

@@ -29,12 +29,15 @@
 
 mod alias;
 mod candidates;
+mod choice;
 mod endpoint;
 mod explain;
 mod health;
+mod healthiest;
 mod inflight;
 mod interleave;
 mod learn;
+mod least;
 mod service;
 
 use std::fmt;

@@ -22,6 +22,8 @@ struct Averages {
     failure: AtomicU32,
     /// Share of sick instances among those drawn, f32.
     sick: AtomicU32,
+    /// Trials of sick instances that requests have earned, f32.
+    credit: AtomicU32,
 }
 
 impl Service {
@@ -82,6 +84,14 @@ impl Service {
 
     pub(super) fn sick(&self) -> f32 {
         get(&self.averages.sick)
+    }
+
+    pub(super) fn credit(&self) -> f32 {
+        get(&self.averages.credit)
+    }
+
+    pub(super) fn set_credit(&self, trials: f32) {
+        set(&self.averages.credit, trials);
     }
 
     pub(super) fn set_sick(&self, share: f32) {

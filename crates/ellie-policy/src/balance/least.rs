@@ -1,0 +1,47 @@
+//! The fewest requests in flight.
+
+use super::alias::Draw;
+use super::candidates::{Candidates, Pick, TRIES};
+use super::choice::Costs;
+use super::health::steps;
+use crate::Rng;
+
+impl Candidates {
+    /// Requests in flight per weight.
+    #[inline]
+    fn load_of(&self, index: usize) -> f32 {
+        let slot = &self.slots[index];
+        let in_flight = slot.endpoint.load().in_flight;
+        if self.even { in_flight as f32 } else { steps(in_flight, slot.inverse) }
+    }
+
+    pub(super) fn least_of_all(&self, rng: &mut Rng, excluded: &impl Fn(usize) -> bool) -> Option<Pick> {
+        let mut costs = Costs::new();
+        for k in 0..self.active_len() {
+            let index = self.active(k);
+            let cost = if excluded(index) { f32::INFINITY } else { self.load_of(index) };
+            costs.push(cost, self.slots[index].weight);
+        }
+        costs.cheapest(rng).map(|k| self.active(k).into())
+    }
+
+    /// Power of two choices. The draw takes the weights into account, and the comparison does so
+    /// again, so that equal load per weight is what the members tend to.
+    pub(super) fn least_of_two(
+        &self,
+        draw: &Draw,
+        rng: &mut Rng,
+        excluded: &impl Fn(usize) -> bool,
+    ) -> Option<Pick> {
+        let Some(first) = self.draw(draw, rng, excluded) else {
+            return self.any(rng, excluded).map(Pick::from);
+        };
+        let second =
+            (0..TRIES).map(|_| self.active(draw.draw(rng))).find(|&index| index != first && !excluded(index));
+        let Some(second) = second else {
+            return Some(first.into());
+        };
+        let less = self.load_of(second) < self.load_of(first);
+        Some(if less { second } else { first }.into())
+    }
+}
