@@ -1,0 +1,84 @@
+//! SIGTERM: out of the registry, no new work, what is under way is finished, exit 0. Twice: at once.
+
+mod common;
+
+use std::net::TcpStream;
+
+use common::{Ellie, Upstream, request, wait_until};
+use serde_json::json;
+
+/// A server that registers itself as `ellie-backend`, with a route to an upstream whose answers the test holds back.
+fn server(upstream: &Upstream) -> Ellie {
+    let ellie = Ellie::builder()
+        .env("SERVICE_NAME", "ellie-backend")
+        .env("SERVICE_VERSION", "1.0.0")
+        .env("SERVICE_HOST", "localhost")
+        .env("SERVICE_PORT", "5000")
+        .env("SERVICE_TAGS", "api,backend,critical")
+        .start();
+    ellie.post("/services", &upstream.registration("slow")).expect(201);
+    ellie.post("/routes", &json!({"path": "/slow/*", "serviceName": "slow"})).expect(201);
+    wait_until("slow is healthy", || ellie.get("/services/slow").json()["status"] == "healthy");
+    ellie
+}
+
+#[test]
+fn a_request_in_flight_is_finished_and_the_exit_is_clean() {
+    let upstream = Upstream::start();
+    let mut ellie = server(&upstream);
+    let own = ellie.get("/services/ellie-backend").expect(200).json();
+    assert_eq!(own["instances"][0]["tags"], json!(["api", "backend", "critical"]));
+    assert_eq!(own["instances"][0]["port"], 5000);
+    assert_eq!(own["instances"][0]["version"], "1.0.0");
+
+    let gateway = ellie.gateway;
+    let client = std::thread::spawn(move || request(gateway, "GET", "/slow/job", &[], None));
+    let job = upstream.next();
+    ellie.signal("TERM");
+    wait_until("the gateway takes no new connection", || TcpStream::connect(gateway).is_err());
+    assert!(ellie.is_running(), "it left a request behind:\n{}", ellie.log());
+
+    job.answer(200, "done");
+    let answer = client.join().expect("no panic").expect("an answer");
+    assert_eq!((answer.status, answer.text().as_str()), (200, "done"));
+    assert_eq!(ellie.wait().code(), Some(0), "{}", ellie.log());
+
+    let next = Ellie::builder().folder(&ellie.folder()).start();
+    next.get("/services/ellie-backend").expect(404);
+    next.get("/services/slow/instances/slow-1").expect(200);
+}
+
+#[test]
+fn the_journal_says_that_it_deregistered_itself() {
+    let upstream = Upstream::start();
+    let mut ellie = server(&upstream);
+    let api = ellie.api;
+    let stream =
+        std::thread::spawn(move || request(api, "GET", "/events", &[("Accept", "text/event-stream")], None));
+    std::thread::scope(|scope| {
+        scope.spawn(|| ellie.through("GET", "/slow/job"));
+        let job = upstream.next();
+        ellie.signal("TERM");
+        job.answer(200, "done");
+    });
+    assert_eq!(ellie.wait().code(), Some(0));
+    let events = stream.join().expect("no panic").expect("the stream ends in order").text();
+    let last = events.lines().rfind(|line| line.contains("ellie-backend")).unwrap_or_default();
+    assert!(last.contains("deregistered"), "{events}");
+}
+
+#[test]
+fn a_second_signal_does_not_wait() {
+    let upstream = Upstream::start();
+    let mut ellie = server(&upstream);
+    let gateway = ellie.gateway;
+    let client = std::thread::spawn(move || request(gateway, "GET", "/slow/job", &[], None));
+    let job = upstream.next();
+    ellie.signal("TERM");
+    wait_until("the gateway takes no new connection", || TcpStream::connect(gateway).is_err());
+    assert!(ellie.is_running());
+    ellie.signal("TERM");
+    assert_eq!(ellie.wait().code(), Some(128 + 15), "{}", ellie.log());
+    assert!(client.join().expect("no panic").is_err(), "a cut request must not look like an answer");
+    drop(job);
+}
