@@ -1,2 +1,8 @@
-//! ellie
-fn main() {}
+//! The binary `ellie`: everything is in the library beside it.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ellie_server::cli::main()
+}

@@ -74,9 +74,12 @@ pub fn diff(old: &Resolved, new: &Resolved) -> Diff {
         let key = effective.key.as_str();
         let from = before.get(key).copied().cloned().flatten();
         // Secrets look alike when shown; they are compared as what they are.
-        let secret =
-            key.starts_with("auth.operator_token") && old.auth.operator_token != new.auth.operator_token;
-        if from == effective.value && !secret {
+        let is_secret = key == "auth.operator_token";
+        if if is_secret {
+            old.auth.operator_token == new.auth.operator_token
+        } else {
+            from == effective.value
+        } {
             continue;
         }
         let section = key.split('.').next().unwrap_or(key);
@@ -85,7 +88,8 @@ pub fn diff(old: &Resolved, new: &Resolved) -> Diff {
         } else {
             &mut diff.live
         };
-        list.push(Change { key: key.into(), from, to: effective.value.clone() });
+        let (from, to) = if is_secret { (there(), there()) } else { (from, effective.value.clone()) };
+        list.push(Change { key: key.into(), from, to });
     }
     let service = |s: &Registration| format!("services {}/{}", s.name, s.id);
     compare(
@@ -104,6 +108,12 @@ pub fn diff(old: &Resolved, new: &Resolved) -> Diff {
     diff
 }
 
+/// In place of a value that is not told.
+#[allow(clippy::unnecessary_wraps, reason = "it stands where a value may be absent")]
+fn there() -> Option<String> {
+    Some(String::new())
+}
+
 fn compare<'a, T: PartialEq + 'a>(
     what: &str,
     old: impl Iterator<Item = (String, &'a T)>,
@@ -113,7 +123,6 @@ fn compare<'a, T: PartialEq + 'a>(
     let old: Vec<_> = old.collect();
     let new: Vec<_> = new.collect();
     let find = |list: &[(String, &'a T)], key: &str| list.iter().find(|(k, _)| k == key).map(|(_, v)| *v);
-    let there = || Some(String::new());
     let before = changes.len();
     for (key, value) in &new {
         match find(&old, key) {

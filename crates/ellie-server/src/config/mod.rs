@@ -27,6 +27,9 @@ pub use fault::{Fault, Faults};
 pub use origin::{Effective, Origin};
 pub use resolved::*;
 
+pub(crate) use read::nearest;
+pub(crate) use show::duration as show_duration;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -38,7 +41,11 @@ pub const DEFAULT_FILE: &str = "ellie.toml";
 ///
 /// # Errors
 /// All faults.
-pub fn load(sources: &Sources) -> Result<Resolved, Faults> {
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "sources are handed over: whoever loads again keeps a clone"
+)]
+pub fn load(sources: Sources) -> Result<Resolved, Faults> {
     sources.load()
 }
 

@@ -18,8 +18,8 @@ impl Watcher {
     ///
     /// # Errors
     /// The directory can't be watched.
-    pub fn new(file: &Path, on_change: impl Fn() + Send + 'static) -> notify::Result<Self> {
-        let file = std::path::absolute(file).map_err(notify::Error::io)?;
+    pub fn new(file: impl AsRef<Path>, on_change: impl Fn() + Send + 'static) -> notify::Result<Self> {
+        let file = std::path::absolute(file.as_ref()).map_err(notify::Error::io)?;
         let dirs = directories(&file);
         let names = names(&file);
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {

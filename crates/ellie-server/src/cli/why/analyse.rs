@@ -1,0 +1,473 @@
+//! From facts to findings. Pure: no server is asked here.
+
+use super::report::{Finding, InstanceReport, Level, Report};
+use crate::cli::breakers::next as breaker_next;
+use crate::cli::output::{ago, clock, millis, percent, span_ms, until};
+use ellie_api::health::NamedHealth;
+use ellie_api::instance::Mark;
+use ellie_api::resolve::Candidate;
+use ellie_api::stats::ServiceBalance;
+use ellie_api::{Breaker, BreakerState, Event, Instance, Resolved, Route, ServiceDetail, Status};
+
+/// What was asked of the server.
+#[derive(Clone, Debug)]
+pub(super) struct Facts {
+    pub(super) detail: ServiceDetail,
+    pub(super) resolved: Option<Resolved>,
+    pub(super) health: Option<NamedHealth>,
+    pub(super) breaker: Option<Breaker>,
+    pub(super) routes: Vec<Route>,
+    pub(super) balance: Option<ServiceBalance>,
+    pub(super) events: Vec<Event>,
+    pub(super) tags: Vec<String>,
+}
+
+/// An event in a line, with its age.
+pub(super) fn event_line(e: &Event) -> String {
+    let instance = e.instance.as_ref().map_or_else(String::new, |id| format!(" {id}"));
+    format!("{} {}{instance}: {} (by {})", ago(&e.at), e.kind, e.message, e.actor)
+}
+
+pub(super) fn report(f: &Facts, id: Option<&str>) -> Report {
+    let name = &f.detail.name;
+    let shown = || f.detail.instances.iter().filter(|i| id.is_none_or(|id| i.id == id));
+    let instances: Vec<InstanceReport> = shown().map(|i| instance(f, i)).collect();
+    let mut hints: Vec<String> = Vec::new();
+    let findings = service(f, &mut hints);
+    // The instance that keeps traffic away is worth more than one that only could be better.
+    for i in shown().filter(|i| !gets_traffic(f, i)).chain(shown().filter(|i| gets_traffic(f, i))) {
+        hints.extend(instance_hint(f, i));
+    }
+    let open = f.breaker.as_ref().is_some_and(|b| b.state == BreakerState::Open);
+    let with_traffic = shown().filter(|i| gets_traffic(f, i)).count();
+    let total = shown().count();
+    let asked = if f.tags.is_empty() { String::new() } else { format!(" with {}", f.tags.join(", ")) };
+    let verdict = match (id, with_traffic, open) {
+        (_, _, true) => format!(
+            "{name} is discoverable, but its circuit breaker is open: the gateway refuses its requests"
+        ),
+        (Some(id), 0, _) => format!("{name} {id} gets no traffic{asked}"),
+        (Some(id), ..) => format!("{name} {id} is discoverable and gets traffic{asked}"),
+        (None, 0, _) => format!("{name} is not routable: none of its {total} instances{asked} gets traffic"),
+        (None, n, _) => format!("{name} is routable: {n} of {total} instances{asked} get traffic"),
+    };
+    if hints.is_empty() {
+        hints.push(format!("ellie resolve {name} --explain"));
+        hints.push(format!("ellie events --service {name} --follow"));
+    }
+    let mut seen = std::collections::HashSet::new();
+    hints.retain(|hint| seen.insert(hint.clone()));
+    hints.truncate(3);
+    Report {
+        service: name.clone(),
+        instance: id.map(str::to_owned),
+        verdict,
+        routable: with_traffic > 0 && !open,
+        findings,
+        instances,
+        hints,
+    }
+}
+
+fn missing_tags<'t>(tags: &'t [String], i: &Instance) -> Vec<&'t str> {
+    tags.iter().filter(|tag| !i.tags.contains(tag)).map(String::as_str).collect()
+}
+
+/// Whether an instance gets traffic, for the tags that were asked for. The balancer's word counts over the
+/// registry's: it knows of ejections.
+fn gets_traffic(f: &Facts, i: &Instance) -> bool {
+    i.is_routable() && missing_tags(&f.tags, i).is_empty() && ejected(f, &i.id).is_none()
+}
+
+fn ejected(f: &Facts, id: &str) -> Option<u64> {
+    f.balance.as_ref()?.instances.get(id)?.ejected_for
+}
+
+fn candidate<'f>(f: &'f Facts, id: &str) -> Option<&'f Candidate> {
+    f.resolved.as_ref()?.candidates.iter().find(|c| c.id == id)
+}
+
+fn service(f: &Facts, hints: &mut Vec<String>) -> Vec<Finding> {
+    let (d, name) = (&f.detail, &f.detail.name);
+    let mut findings = vec![Finding::new(
+        Level::Ok,
+        "registered",
+        format!(
+            "{} instances: {} healthy, {} degraded, {} unhealthy",
+            d.total, d.healthy, d.degraded, d.unhealthy
+        ),
+    )];
+    match d.level.as_str() {
+        "degraded" => findings.push(Finding::new(
+            Level::Warning,
+            "level",
+            "fewer than half are healthy, so degraded instances get traffic too",
+        )),
+        "panic" => findings.push(Finding::new(
+            Level::Warning,
+            "level",
+            "fewer than discovery.panic_threshold are healthy, so every instance gets traffic",
+        )),
+        _ => {}
+    }
+    if !f.tags.is_empty() {
+        let matching = d.instances.iter().filter(|i| missing_tags(&f.tags, i).is_empty()).count();
+        let level = if matching == 0 { Level::Problem } else { Level::Ok };
+        let mut finding = Finding::new(
+            level,
+            "tags",
+            format!("{matching} of {} instances have {}", d.instances.len(), f.tags.join(" and ")),
+        );
+        if matching == 0 {
+            let mut all: Vec<&str> =
+                d.instances.iter().flat_map(|i| i.tags.iter().map(String::as_str)).collect();
+            all.sort_unstable();
+            all.dedup();
+            finding.details.push(if all.is_empty() {
+                "no instance has any tag".into()
+            } else {
+                format!("tags there are: {}", all.join(", "))
+            });
+            hints.push(format!("ellie resolve {name}    # without tags"));
+        }
+        findings.push(finding);
+    }
+    findings.push(strategy(f));
+    findings.push(breaker(f, hints));
+    findings.push(routes(f, hints));
+    findings.extend(dependencies(f, hints));
+    if let Some(event) = f.events.last() {
+        let mut finding = Finding::new(Level::Info, "last event", event_line(event));
+        finding.details = f.events.iter().rev().skip(1).take(2).map(event_line).collect();
+        findings.push(finding);
+    }
+    findings
+}
+
+fn strategy(f: &Facts) -> Finding {
+    let mut text = f.detail.strategy.clone();
+    if let Some(b) = &f.balance {
+        let latency = |ms: Option<f64>, what: &str| {
+            ms.map_or_else(String::new, |ms| format!(", {what} {}", millis(ms)))
+        };
+        text.push_str(&latency(b.median_latency_ms, "median"));
+        text.push_str(&latency(b.p99_latency_ms, "p99"));
+        text.push_str(&format!(", {} of requests fail", percent(b.failure_rate)));
+    }
+    let level = match &f.balance {
+        Some(b) if b.failure_rate >= 0.05 => Level::Warning,
+        _ => Level::Ok,
+    };
+    Finding::new(level, "balancer", text)
+}
+
+fn breaker(f: &Facts, hints: &mut Vec<String>) -> Finding {
+    let name = &f.detail.name;
+    let Some(b) = &f.breaker else {
+        return Finding::new(Level::Ok, "breaker", "closed: no request has gone through it yet");
+    };
+    let c = &b.config;
+    let counted = format!(
+        "{} failures of {} calls in the last {} ({})",
+        b.failures,
+        b.calls,
+        span_ms(c.monitoring_period),
+        percent(b.failure_rate)
+    );
+    let (level, text) = match b.state {
+        BreakerState::Closed => (Level::Ok, format!("closed: {counted}")),
+        BreakerState::HalfOpen => (Level::Warning, format!("half open, testing: {}", breaker_next(b))),
+        BreakerState::Open => {
+            hints.push(match &b.forced {
+                Some(_) => format!("ellie breakers reset {name}    # it was forced open"),
+                None => format!("ellie breakers reset {name}    # or mend {name}, and wait for the probes"),
+            });
+            let since = b.opened_for.map_or_else(String::new, |ms| format!(" since {}", span_ms(ms)));
+            (Level::Problem, format!("open{since}: requests are refused with 503; {}", breaker_next(b)))
+        }
+    };
+    let mut finding = Finding::new(level, "breaker", text);
+    if b.state != BreakerState::Closed {
+        finding.details.push(counted);
+        finding.details.push(format!(
+            "opens on {} failures that are at least {} of the calls; closes after {} successful probes",
+            c.failure_threshold,
+            percent(c.minimum_failure_rate),
+            c.success_threshold
+        ));
+    }
+    if let Some(t) = &b.last_transition {
+        finding.details.push(format!(
+            "{} ago {} → {}: {}",
+            span_ms(t.ago),
+            t.from,
+            t.to,
+            t.cause.replace('_', " ")
+        ));
+    }
+    finding
+}
+
+fn routes(f: &Facts, hints: &mut Vec<String>) -> Finding {
+    let name = &f.detail.name;
+    let own: Vec<&Route> = f.routes.iter().filter(|r| r.service_name == *name).collect();
+    if own.is_empty() {
+        hints.push(format!("ellie routes add '/{name}/*' {name} --target-path /"));
+        return Finding::new(
+            Level::Info,
+            "routes",
+            "none leads to it: it can be discovered, but not called through the gateway",
+        );
+    }
+    let of = |r: &Route| {
+        format!(
+            "{}: {} {}{}",
+            r.id.as_deref().unwrap_or_default(),
+            crate::cli::routes::methods(r),
+            r.host.as_deref().unwrap_or_default(),
+            r.path
+        )
+    };
+    let mut finding = Finding::new(Level::Ok, "routes", of(own[0]));
+    finding.details = own[1..].iter().take(5).map(|r| of(r)).collect();
+    finding
+}
+
+fn dependencies(f: &Facts, hints: &mut Vec<String>) -> Option<Finding> {
+    let needs = &f.health.as_ref()?.health.dependencies;
+    let list = |wanted: Option<bool>| {
+        needs.iter().filter(|(_, up)| **up == wanted).map(|(name, _)| name.as_str()).collect::<Vec<_>>()
+    };
+    if needs.is_empty() {
+        return None;
+    }
+    let (down, unknown, up) = (list(Some(false)), list(None), list(Some(true)));
+    let mut parts = Vec::new();
+    for (names, what) in [(&down, "not available"), (&unknown, "not known here"), (&up, "available")] {
+        if !names.is_empty() {
+            parts.push(format!("{} {what}", names.join(", ")));
+        }
+    }
+    if let Some(first) = down.first() {
+        hints.push(format!("ellie why {first}"));
+    }
+    let level = if down.is_empty() { Level::Ok } else { Level::Warning };
+    Some(Finding::new(level, "dependencies", parts.join("; ")))
+}
+
+fn instance(f: &Facts, i: &Instance) -> InstanceReport {
+    let mut findings = Vec::new();
+    let missing = missing_tags(&f.tags, i);
+    if !missing.is_empty() {
+        let has = if i.tags.is_empty() { "none".into() } else { i.tags.join(", ") };
+        findings.push(Finding::new(
+            Level::Problem,
+            "tags",
+            format!("lacks {}; it has {has}", missing.join(", ")),
+        ));
+    }
+    findings.push(health(i));
+    findings.extend(check(i));
+    findings.extend(transitions(i));
+    findings.extend(lease(i));
+    findings.extend(operator(i));
+    if i.standing == "degraded-standby" {
+        let text = "degraded: gets traffic when fewer than half of the instances are healthy";
+        findings.push(Finding::new(Level::Problem, "standby", text));
+    }
+    if i.weight == 0 && i.operator.weight.is_none() {
+        let text = "registered with weight 0: gets traffic only when all instances have weight 0";
+        findings.push(Finding::new(Level::Problem, "weight", text));
+    }
+    if let Some(ms) = ejected(f, &i.id) {
+        let text = format!("ejected for {} more after too many failures in a row", span_ms(ms));
+        findings.push(Finding::new(Level::Problem, "outlier", text));
+    }
+    findings.extend(balance(f, i));
+    InstanceReport {
+        id: i.id.clone(),
+        address: i.authority(),
+        status: i.status.to_string(),
+        standing: i.standing.clone(),
+        routable: gets_traffic(f, i),
+        findings,
+    }
+}
+
+fn health(i: &Instance) -> Finding {
+    let level = match i.status {
+        Status::Healthy => Level::Ok,
+        Status::Degraded => Level::Warning,
+        Status::Unhealthy => Level::Problem,
+    };
+    let mut text = format!("{}: {} (since {})", i.status, i.reason, ago(&i.since));
+    if i.consecutive_failures > 1 {
+        text.push_str(&format!("; {} checks failed in a row", i.consecutive_failures));
+    }
+    Finding::new(level, "health", text)
+}
+
+fn check(i: &Instance) -> Option<Finding> {
+    let c = &i.health_check;
+    let kind = c.kind.as_deref().unwrap_or("tcp");
+    let what = match kind {
+        "none" => {
+            return Some(Finding::new(
+                Level::Info,
+                "check",
+                "none: counts as healthy as long as it is registered",
+            ));
+        }
+        "ttl" => "by its own heartbeats".to_owned(),
+        "http" => format!("GET {}", check_url(i)),
+        other => format!("{other} {}", i.authority()),
+    };
+    let every = c.interval.map_or_else(String::new, |ms| format!(" every {}", span_ms(ms)));
+    let within = c.timeout.map_or_else(String::new, |ms| format!(", timeout {}", span_ms(ms)));
+    let mut finding = Finding::new(Level::Info, "check", format!("{what}{every}{within}"));
+    match &i.last_check {
+        Some(last) => {
+            finding.details.push(format!(
+                "{} after {}: {}",
+                ago(&last.at),
+                millis(last.took_ms),
+                last.output
+            ));
+            let down = last.body.iter().flat_map(|b| &b.dependencies).filter(|(_, up)| !**up);
+            let down: Vec<&str> = down.map(|(name, _)| name.as_str()).collect();
+            if !down.is_empty() {
+                finding.level = Level::Warning;
+                finding.details.push(format!("it reports that it can't reach {}", down.join(", ")));
+            }
+        }
+        None if kind != "ttl" => finding.details.push("no result yet".into()),
+        None => {}
+    }
+    Some(finding)
+}
+
+fn check_url(i: &Instance) -> String {
+    let scheme = if i.protocol == "https" { "https" } else { "http" };
+    let path = i.health_check.path.as_deref().or(i.health_endpoint.as_deref()).unwrap_or("/health");
+    format!("{scheme}://{}{path}", i.authority())
+}
+
+fn transitions(i: &Instance) -> Option<Finding> {
+    let last: Vec<String> = i
+        .transitions
+        .iter()
+        .rev()
+        .take(3)
+        .map(|t| format!("{} {} → {}: {}", clock(&t.at), t.from, t.to, t.reason))
+        .collect();
+    let (first, rest) = last.split_first()?;
+    let mut finding = Finding::new(Level::Info, "history", first.clone());
+    finding.details = rest.to_vec();
+    Some(finding)
+}
+
+fn lease(i: &Instance) -> Option<Finding> {
+    let lease = i.lease.as_ref()?;
+    let ends =
+        lease.expires_at.as_deref().map_or_else(|| "not running".into(), |at| format!("ends {}", until(at)));
+    let renewed = lease
+        .renewed_at
+        .as_deref()
+        .map_or_else(|| "never renewed".into(), |at| format!("renewed {}", ago(at)));
+    let text =
+        format!("{} of {}, {renewed}: removed unless renewed by a heartbeat", ends, span_ms(lease.ttl));
+    let level = if lease.renewed_at.is_some() { Level::Ok } else { Level::Info };
+    Some(Finding::new(level, "lease", text))
+}
+
+fn marked(mark: &Mark) -> String {
+    let reason = mark.reason.as_deref().map_or_else(String::new, |r| format!(": {r}"));
+    let until = mark
+        .until
+        .as_deref()
+        .map_or_else(|| "until it is taken back".into(), |at| format!("ends {}", until(at)));
+    format!("by {} {}{reason}; {until}", mark.by, ago(&mark.at))
+}
+
+fn operator(i: &Instance) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let Some(mark) = &i.operator.maintenance {
+        findings.push(Finding::new(Level::Problem, "maintenance", marked(mark)));
+    }
+    if let Some(mark) = &i.operator.draining {
+        findings.push(Finding::new(Level::Problem, "draining", marked(mark)));
+    }
+    if let Some(w) = &i.operator.weight {
+        let level = if w.weight == 0 { Level::Problem } else { Level::Info };
+        let text = format!("{} in place of {}, {}", w.weight, i.registered_weight, marked(&w.mark));
+        findings.push(Finding::new(level, "weight", text));
+    }
+    findings
+}
+
+fn balance(f: &Facts, i: &Instance) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let Some(score) = candidate(f, &i.id).and_then(|c| c.score) {
+        let latency = score.latency_ms.map_or_else(String::new, |ms| {
+            format!(", latency {} ({:.1} × the service's)", millis(ms), score.relative_latency)
+        });
+        let text = format!(
+            "{} of the traffic; cost {:.2}{latency}, {} failing, {} in flight",
+            percent(score.share),
+            score.cost,
+            percent(score.failure_rate),
+            score.in_flight
+        );
+        let mut finding = Finding::new(if score.sick { Level::Warning } else { Level::Ok }, "score", text);
+        if score.sick {
+            finding.details.push(match score.retry_in_ms {
+                Some(ms) => format!("the balancer turns away from it and tries it again in {}", span_ms(ms)),
+                None => "the balancer turns away from it, and tries it now and then".into(),
+            });
+        }
+        if score.ramp < 1.0 {
+            finding.details.push(format!("new: it is given {} of its share so far", percent(score.ramp)));
+        }
+        findings.push(finding);
+    }
+    if let Some(b) = f.balance.as_ref().and_then(|b| b.instances.get(&i.id)) {
+        let asked = b.successes + b.failures + b.timeouts + b.cancelled;
+        if asked > 0 {
+            let text = format!(
+                "{asked} so far: {} ok, {} failed, {} timed out, {} cancelled",
+                b.successes, b.failures, b.timeouts, b.cancelled
+            );
+            findings.push(Finding::new(Level::Info, "requests", text));
+        }
+    }
+    findings
+}
+
+/// What to do about an instance without traffic.
+fn instance_hint(f: &Facts, i: &Instance) -> Option<String> {
+    let (name, id) = (&i.name, &i.id);
+    if i.operator.maintenance.is_some() {
+        return Some(format!("ellie maintenance {name} {id} --off"));
+    }
+    if i.operator.draining.is_some() {
+        return Some(format!("ellie undrain {name} {id}"));
+    }
+    if i.status != Status::Healthy {
+        let waiting = i.last_check.is_none();
+        return Some(match i.health_check.kind.as_deref() {
+            Some("ttl") => format!(
+                "curl -X PUT …/services/{name}/instances/{id}/heartbeat    # it has to report by itself"
+            ),
+            _ if waiting => format!("ellie watch {name} -n 1    # its first check is on its way"),
+            Some("http") => format!("curl -i --max-time 5 {}", check_url(i)),
+            _ => format!("nc -vz {} {}", i.host, i.port),
+        });
+    }
+    if i.weight == 0 {
+        return Some(format!("ellie weight {name} {id} default"));
+    }
+    if ejected(f, id).is_some() {
+        return Some(format!("ellie stats    # what {id} answered"));
+    }
+    None
+}
