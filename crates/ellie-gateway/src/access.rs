@@ -162,7 +162,11 @@ mod tests {
             instance: "i",
             request_id: b"id",
         };
-        assert!(line.json().contains(r#""target":"/a\"b\\c\u00ff","status":200,"durationMs":1.500"#), "{}", line.json());
+        assert!(
+            line.json().contains(r#""target":"/a\"b\\c\u00ff","status":200,"durationMs":1.500"#),
+            "{}",
+            line.json()
+        );
         assert!(line.text().contains(r#""GET /a\"b\\c\xff" 200 1.5ms"#), "{}", line.text());
     }
 }

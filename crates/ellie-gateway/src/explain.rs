@@ -82,7 +82,10 @@ impl Cluster {
         let may = |s: &&Score| s.eligible && (all_ejected || !ejected(s.index));
         let likeliest = || {
             let best = scores.iter().filter(may).max_by(|a, b| {
-                a.share.total_cmp(&b.share).then_with(|| b.cost.total_cmp(&a.cost)).then(b.index.cmp(&a.index))
+                a.share
+                    .total_cmp(&b.share)
+                    .then_with(|| b.cost.total_cmp(&a.cost))
+                    .then(b.index.cmp(&a.index))
             });
             best.map(|s| s.index)
         };
@@ -167,7 +170,9 @@ fn reason(
             return format!("degraded ({}), and enough others are healthy", instance.reason);
         }
         Standing::Draining => return by(instance.operator.draining.as_ref(), "drained"),
-        Standing::Maintenance => return by(instance.operator.maintenance.as_ref(), "in maintenance, put there"),
+        Standing::Maintenance => {
+            return by(instance.operator.maintenance.as_ref(), "in maintenance, put there");
+        }
         Standing::WeightZero => return "its weight is 0 and others have more".into(),
         Standing::TagMismatch => return "it lacks a tag that was asked for".into(),
         Standing::Routable => {}

@@ -56,13 +56,14 @@ impl Gateway {
             let shared = shared.clone();
             let (tell, told) = std::sync::mpsc::channel();
             let thread = std::thread::Builder::new().name(format!("gateway-{n}")).spawn(move || {
-                let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
-                    Ok(runtime) => runtime,
-                    Err(e) => {
-                        let _ = tell.send(Err(e));
-                        return;
-                    }
-                };
+                let runtime =
+                    match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+                        Ok(runtime) => runtime,
+                        Err(e) => {
+                            let _ = tell.send(Err(e));
+                            return;
+                        }
+                    };
                 runtime.block_on(async move {
                     match TcpListener::from_std(listener) {
                         Ok(listener) => {

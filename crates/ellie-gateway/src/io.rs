@@ -174,7 +174,12 @@ impl Outgoing {
     }
 
     /// Sends `bytes` after what waits: at once as far as possible, the rest waits.
-    pub(crate) fn poll_pass(&mut self, cx: &mut Context<'_>, to: &mut Stream, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn poll_pass(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut Stream,
+        bytes: &[u8],
+    ) -> io::Result<()> {
         let mut rest = bytes;
         if self.sent == self.bytes.len() {
             while !rest.is_empty() {

@@ -184,7 +184,10 @@ mod tests {
         let by_client = limiter(1, 1000, RateKey::Client);
         assert!(by_client.check(CLIENT, &none().as_slice(), now).allowed);
         assert!(by_client.check(other, &none().as_slice(), now).allowed);
-        assert!(!by_client.check(mapped, &none().as_slice(), now).allowed, "the same address in other clothes");
+        assert!(
+            !by_client.check(mapped, &none().as_slice(), now).allowed,
+            "the same address in other clothes"
+        );
         let by_header = limiter(1, 1000, RateKey::Header("x-key".into()));
         assert!(by_header.check(CLIENT, &key("a").as_slice(), now).allowed);
         assert!(by_header.check(CLIENT, &key("b").as_slice(), now).allowed);

@@ -154,8 +154,7 @@ impl From<&Refusal> for Problem {
             Refusal::AllTried { .. } => ("all-instances-tried", "No instance of the service answered"),
             Refusal::BudgetSpent { .. } => ("retry-budget-spent", "Too much is being retried"),
         };
-        let mut problem =
-            Self::new(503, kind, title, refusal.to_string()).of(refusal.service().as_str());
+        let mut problem = Self::new(503, kind, title, refusal.to_string()).of(refusal.service().as_str());
         problem.retry_after = Some(match refusal {
             // An operator's word has no end that is known here.
             Refusal::BreakerOpen { retry_after, .. } => retry_after.unwrap_or(Duration::from_secs(60)),

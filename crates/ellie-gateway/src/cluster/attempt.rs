@@ -26,12 +26,7 @@ impl Cluster {
     ///
     /// # Errors
     /// [`Refusal`] says why there is none.
-    pub fn admit(
-        self: &Arc<Self>,
-        now: Instant,
-        rng: &mut Rng,
-        tried: &[u64],
-    ) -> Result<Attempt, Refusal> {
+    pub fn admit(self: &Arc<Self>, now: Instant, rng: &mut Rng, tried: &[u64]) -> Result<Attempt, Refusal> {
         if self.members.is_empty() {
             return Err(self.shortage());
         }
@@ -211,7 +206,9 @@ impl Attempt {
         self.cluster.observe(self.upstream(), outcome, now);
         // The verdict was given at the head; that the rest failed counts as one more call.
         let breaker = &self.cluster.live.breaker;
-        if self.guarded && let Ok(permit) = breaker.try_acquire(now) {
+        if self.guarded
+            && let Ok(permit) = breaker.try_acquire(now)
+        {
             breaker.record(permit, breaker::Outcome::Failure, now);
         }
     }

@@ -151,7 +151,9 @@ impl fmt::Display for Refusal {
             Self::BreakerOpen { service, reason, .. } => {
                 let how = match reason {
                     breaker::Reason::Open => "is open: too many calls failed",
-                    breaker::Reason::HalfOpenFull => "is half-open and as many probes as allowed are under way",
+                    breaker::Reason::HalfOpenFull => {
+                        "is half-open and as many probes as allowed are under way"
+                    }
                     breaker::Reason::ForcedOpen => "is held open by an operator",
                 };
                 write!(f, "the circuit breaker of the service `{service}` {how}")

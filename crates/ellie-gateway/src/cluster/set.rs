@@ -267,7 +267,8 @@ impl Clusters {
     /// finds it. `None` where nobody has registered the service.
     #[must_use]
     pub fn get(&self, name: &str, now: Instant) -> Option<Arc<Cluster>> {
-        let fresh = |cluster: Option<&Arc<Cluster>>, service: Option<&Arc<Service>>| match (cluster, service) {
+        let fresh = |cluster: Option<&Arc<Cluster>>, service: Option<&Arc<Service>>| match (cluster, service)
+        {
             (None, None) => true,
             (Some(c), Some(s)) => c.service().is_some_and(|own| Arc::ptr_eq(own, s)),
             _ => false,

@@ -109,7 +109,9 @@ impl Client {
                     && let Some(mut begun) = work.take()
                 {
                     match begun.request.parse(&begun.received, &limits) {
-                        Ok(Parsed::Complete(length)) => return Poll::Ready(Ok(Head { work: begun, length, at })),
+                        Ok(Parsed::Complete(length)) => {
+                            return Poll::Ready(Ok(Head { work: begun, length, at }));
+                        }
                         Ok(Parsed::Partial) => work = Some(begun),
                         Err(invalid) => return Poll::Ready(Err(End::Invalid(invalid, begun))),
                     }
@@ -130,7 +132,9 @@ impl Client {
                     Poll::Ready(Ok(0) | Err(_)) => {
                         // Half a head and then an end: whoever waits for an answer to it gets one.
                         return Poll::Ready(Err(match work.take() {
-                            Some(begun) => End::Invalid(Invalid::Malformed("the request head is not complete"), begun),
+                            Some(begun) => {
+                                End::Invalid(Invalid::Malformed("the request head is not complete"), begun)
+                            }
                             None => End::Silent,
                         }));
                     }

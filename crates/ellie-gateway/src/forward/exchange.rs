@@ -141,7 +141,10 @@ fn plan<'t>(
     let (request, buf) = (&work.request, &work.received[..]);
     let (trusted, client) = worker.with_live(|live| {
         let trusted = (live.trusted)(peer.peer);
-        (trusted, if trusted { client_behind(request, buf, peer.peer, |ip| (live.trusted)(ip)) } else { peer.peer })
+        (
+            trusted,
+            if trusted { client_behind(request, buf, peer.peer, |ip| (live.trusted)(ip)) } else { peer.peer },
+        )
     });
     work.request_id.clear();
     match request.known(buf, Name::XRequestId) {
@@ -302,7 +305,8 @@ async fn forward(
                 return answer_without(worker, client, work, length, None, done, own).await;
             }
         };
-        let tried_one = try_on(worker, client, work, &mut upload, &upstream, idempotent, head_only, times).await;
+        let tried_one =
+            try_on(worker, client, work, &mut upload, &upstream, idempotent, head_only, times).await;
         done.received = upload.received;
         let failed = match tried_one {
             Ok((stream, head)) => {
@@ -344,7 +348,9 @@ async fn forward(
         done.instance = Some(upstream);
         return answer_without(worker, client, work, length, Some((&upload, early)), done, own).await;
     };
-    let next = respond(worker, client, work, plan, &mut upload, attempt, &mut stream, head, early + length, done).await;
+    let next =
+        respond(worker, client, work, plan, &mut upload, attempt, &mut stream, head, early + length, done)
+            .await;
     done.received = upload.received;
     if let (Next::Continue(at), Some(upstream), Some(stream)) = (next, &done.instance, stream) {
         let room = worker.shared.config.max_idle;
@@ -432,16 +438,18 @@ async fn try_on(
     }
     let tls = if upstream.tls {
         let Some(config) = worker.shared.config.upstream_tls.clone() else {
-            return Err(Failed::Connect { timed_out: false, why: "TLS to instances is not configured".into() });
+            return Err(Failed::Connect {
+                timed_out: false,
+                why: "TLS to instances is not configured".into(),
+            });
         };
         Some(config)
     } else {
         None
     };
     let left = times.deadline.saturating_duration_since(Instant::now());
-    let mut stream = connect(upstream, tls, connect_timeout.min(left)).await.map_err(|e| Failed::Connect {
-        timed_out: e.kind() == std::io::ErrorKind::TimedOut,
-        why: e.to_string(),
+    let mut stream = connect(upstream, tls, connect_timeout.min(left)).await.map_err(|e| {
+        Failed::Connect { timed_out: e.kind() == std::io::ErrorKind::TimedOut, why: e.to_string() }
     })?;
     worker.shared.table.metrics().upstream_opened();
     let head = exchange(worker, client, work, upload, &mut stream, head_only, times).await?;
@@ -474,7 +482,8 @@ async fn respond(
     }
     let framing = work.response.framing;
     let modern = work.request.minor == 1;
-    let coding = if modern && !matches!(framing, Framing::Length(_)) { Coding::Chunked } else { Coding::Identity };
+    let coding =
+        if modern && !matches!(framing, Framing::Length(_)) { Coding::Chunked } else { Coding::Identity };
     // Without the chunked coding, only a length tells the end of the body.
     let told_by_close = coding == Coding::Identity && !matches!(framing, Framing::Length(_));
     let uploading = !upload.is_done(&work.upload);

@@ -100,7 +100,11 @@ impl Download {
         bytes: &[u8],
     ) -> Result<(), Relayed> {
         if bytes.is_empty() {
-            return if self.body.close(work.outgoing.buffer()) { Ok(()) } else { Err(Relayed::UpstreamBroke) };
+            return if self.body.close(work.outgoing.buffer()) {
+                Ok(())
+            } else {
+                Err(Relayed::UpstreamBroke)
+            };
         }
         if !self.body.is_plain() {
             return self.take(bytes, work.outgoing.buffer());

@@ -242,9 +242,13 @@ fn poll_head(
         if !work.answer.is_empty() {
             match work.response.parse(&work.answer, limits, head_only) {
                 Ok(Parsed::Complete(_)) if work.response.status == 101 && !work.request.upgrade => {
-                    return Poll::Ready(Err(Broken::Malformed("it switched protocols without having been asked")));
+                    return Poll::Ready(Err(Broken::Malformed(
+                        "it switched protocols without having been asked",
+                    )));
                 }
-                Ok(Parsed::Complete(length)) if work.response.status >= 200 || work.response.status == 101 => {
+                Ok(Parsed::Complete(length))
+                    if work.response.status >= 200 || work.response.status == 101 =>
+                {
                     return Poll::Ready(Ok(length));
                 }
                 Ok(Parsed::Complete(length)) => {
@@ -270,7 +274,9 @@ fn poll_head(
         });
         match read {
             Poll::Ready(Ok(0)) if !work.answer.is_empty() => {
-                return Poll::Ready(Err(Broken::Malformed("it closed the connection inside the head of its answer")));
+                return Poll::Ready(Err(Broken::Malformed(
+                    "it closed the connection inside the head of its answer",
+                )));
             }
             Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Broken::Closed)),
             Poll::Ready(Ok(_)) => {}

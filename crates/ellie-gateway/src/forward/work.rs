@@ -33,8 +33,14 @@ impl Work {
     pub(crate) fn reset(&mut self) {
         self.outgoing.clear();
         self.upload.clear();
-        let buffers =
-            [&mut self.received, &mut self.answer, &mut self.path, &mut self.target, &mut self.request_id, &mut self.extra];
+        let buffers = [
+            &mut self.received,
+            &mut self.answer,
+            &mut self.path,
+            &mut self.target,
+            &mut self.request_id,
+            &mut self.extra,
+        ];
         for buffer in buffers {
             if buffer.capacity() > KEEP {
                 *buffer = Vec::new();

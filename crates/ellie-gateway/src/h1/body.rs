@@ -230,8 +230,11 @@ impl Chunk {
             (Self::Trailer { section, line: 0, .. }, b'\r') => Self::TrailerLf { section, last: true },
             (Self::Trailer { section, colon: true, .. }, b'\r') => Self::TrailerLf { section, last: false },
             (Self::Trailer { section, line, colon }, b) => {
-                let allowed =
-                    if colon { b >= b' ' && b != 0x7f || b == b'\t' } else { is_token(b) || (b == b':' && line > 0) };
+                let allowed = if colon {
+                    b >= b' ' && b != 0x7f || b == b'\t'
+                } else {
+                    is_token(b) || (b == b':' && line > 0)
+                };
                 if !allowed || section >= MAX_TRAILERS {
                     return Err(Malformed);
                 }

@@ -85,8 +85,13 @@ impl Name {
             13 => &[(b"authorization", Self::Authorization)],
             14 => &[(b"content-length", Self::ContentLength)],
             15 => &[(b"x-forwarded-for", Self::XForwardedFor), (b"x-ellie-explain", Self::XEllieExplain)],
-            16 => &[(b"proxy-connection", Self::ProxyConnection), (b"x-forwarded-host", Self::XForwardedHost)],
-            17 => &[(b"transfer-encoding", Self::TransferEncoding), (b"x-forwarded-proto", Self::XForwardedProto)],
+            16 => {
+                &[(b"proxy-connection", Self::ProxyConnection), (b"x-forwarded-host", Self::XForwardedHost)]
+            }
+            17 => &[
+                (b"transfer-encoding", Self::TransferEncoding),
+                (b"x-forwarded-proto", Self::XForwardedProto),
+            ],
             18 => &[(b"proxy-authenticate", Self::ProxyAuthenticate)],
             19 => &[(b"proxy-authorization", Self::ProxyAuthorization)],
             _ => &[],

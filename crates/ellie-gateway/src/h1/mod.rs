@@ -15,5 +15,5 @@ pub mod transfer;
 
 pub use body::{Body, Framing};
 pub use field::Name;
-pub use transfer::{Coding, Transfer};
 pub use parse::{Invalid, Limits, Parsed, Request, Response};
+pub use transfer::{Coding, Transfer};

@@ -187,12 +187,16 @@ impl Request {
         // The authority of an absolute target stands above Host (RFC 9112, 3.2.2).
         self.authority = absolute.unwrap_or(facts.host);
         self.framing = match (facts.transfer_encoding, facts.length) {
-            (true, Some(_)) => return Err(Invalid::Malformed("both Content-Length and Transfer-Encoding were sent")),
+            (true, Some(_)) => {
+                return Err(Invalid::Malformed("both Content-Length and Transfer-Encoding were sent"));
+            }
             (true, None) if self.minor == 0 => {
                 return Err(Invalid::Malformed("Transfer-Encoding is not part of HTTP/1.0"));
             }
             (true, None) if facts.chunked => Framing::Chunked,
-            (true, None) => return Err(Invalid::NotImplemented("only the transfer coding `chunked` is understood")),
+            (true, None) => {
+                return Err(Invalid::NotImplemented("only the transfer coding `chunked` is understood"));
+            }
             (false, Some(length)) => Framing::Length(length),
             (false, None) => Framing::Length(0),
         };
@@ -273,8 +277,11 @@ impl Response {
         let mut storage = [const { MaybeUninit::uninit() }; MAX_FIELDS];
         let room = limits.fields.min(MAX_FIELDS);
         let mut response = httparse::Response::new(&mut []);
-        let result =
-            httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, buf, &mut storage[..room]);
+        let result = httparse::ParserConfig::default().parse_response_with_uninit_headers(
+            &mut response,
+            buf,
+            &mut storage[..room],
+        );
         let length = match complete(result, buf, limits, false)? {
             Parsed::Complete(length) => length,
             Parsed::Partial => return Ok(Parsed::Partial),
@@ -285,12 +292,18 @@ impl Response {
             return Err(Invalid::Malformed("the status code is below 100"));
         }
         self.minor = response.version.unwrap_or(1);
-        self.reason = response.reason.filter(|r| !r.is_empty()).map(|r| Span::of(r.as_bytes(), buf)).unwrap_or_default();
+        self.reason = response
+            .reason
+            .filter(|r| !r.is_empty())
+            .map(|r| Span::of(r.as_bytes(), buf))
+            .unwrap_or_default();
         let facts = take_fields(response.headers, buf, &mut self.fields, &mut self.nominated)?;
         let bodiless = head_only || matches!(self.status, 100..=199 | 204 | 304);
         self.framing = match (bodiless, facts.transfer_encoding, facts.length) {
             (true, _, _) => Framing::Length(0),
-            (_, true, Some(_)) => return Err(Invalid::Malformed("both Content-Length and Transfer-Encoding were sent")),
+            (_, true, Some(_)) => {
+                return Err(Invalid::Malformed("both Content-Length and Transfer-Encoding were sent"));
+            }
             (_, true, None) if self.minor == 0 => {
                 return Err(Invalid::Malformed("Transfer-Encoding is not part of HTTP/1.0"));
             }
@@ -347,7 +360,11 @@ fn complete(
 
 fn too_large(buf: &[u8], limits: &Limits, request: bool) -> Invalid {
     let head = &buf[..buf.len().min(limits.head)];
-    if request && memchr::memchr(b'\n', head).is_none() { Invalid::TargetTooLong } else { Invalid::HeadTooLarge }
+    if request && memchr::memchr(b'\n', head).is_none() {
+        Invalid::TargetTooLong
+    } else {
+        Invalid::HeadTooLarge
+    }
 }
 
 /// httparse forgives a line that ends with LF alone; another parser on the way may not, so it is refused here.
@@ -387,7 +404,13 @@ fn take_fields(
 }
 
 impl Facts {
-    fn take(&mut self, known: Name, value: &[u8], buf: &[u8], nominated: &mut Vec<Span>) -> Result<(), Invalid> {
+    fn take(
+        &mut self,
+        known: Name,
+        value: &[u8],
+        buf: &[u8],
+        nominated: &mut Vec<Span>,
+    ) -> Result<(), Invalid> {
         match known {
             Name::Host => self.hosts += 1,
             Name::ContentLength => {

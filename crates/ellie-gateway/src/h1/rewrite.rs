@@ -51,7 +51,13 @@ pub fn is_sane_request_id(id: &[u8]) -> bool {
 
 /// Copies the lines of `fields` for which `keep` is true, neighbouring ones in one piece. `end` is where the last line
 /// ends, before the empty line.
-fn copy_lines(buf: &[u8], fields: &[Field], end: usize, out: &mut Vec<u8>, mut keep: impl FnMut(&Field) -> bool) {
+fn copy_lines(
+    buf: &[u8],
+    fields: &[Field],
+    end: usize,
+    out: &mut Vec<u8>,
+    mut keep: impl FnMut(&Field) -> bool,
+) {
     let mut run: Option<usize> = None;
     for field in fields {
         match (keep(field), run) {
@@ -133,7 +139,11 @@ impl Request {
         }
         write_ip(context.client, out);
         out.extend_from_slice(b"\r\nX-Forwarded-Proto: ");
-        out.extend_from_slice(sent(Name::XForwardedProto).unwrap_or(if context.tls { b"https" } else { b"http" }));
+        out.extend_from_slice(sent(Name::XForwardedProto).unwrap_or(if context.tls {
+            b"https"
+        } else {
+            b"http"
+        }));
         out.extend_from_slice(b"\r\nX-Forwarded-Host: ");
         out.extend_from_slice(sent(Name::XForwardedHost).unwrap_or(host));
         out.extend_from_slice(b"\r\n");
@@ -154,7 +164,11 @@ impl Response {
     pub fn write_client(&self, buf: &[u8], length: usize, context: &ResponseContext<'_>, out: &mut Vec<u8>) {
         // An intermediary answers in its own version (RFC 9110, 2.5); an HTTP/1.0 client understands that.
         out.extend_from_slice(b"HTTP/1.1 ");
-        let digits = [b'0' + (self.status / 100 % 10) as u8, b'0' + (self.status / 10 % 10) as u8, b'0' + (self.status % 10) as u8];
+        let digits = [
+            b'0' + (self.status / 100 % 10) as u8,
+            b'0' + (self.status / 10 % 10) as u8,
+            b'0' + (self.status % 10) as u8,
+        ];
         out.extend_from_slice(&digits);
         out.push(b' ');
         out.extend_from_slice(self.reason.get(buf));

@@ -127,8 +127,16 @@ fn may_trail(line: &[u8]) -> bool {
     let Some(colon) = memchr::memchr(b':', line) else { return false };
     let name = &line[..colon];
     let is_content = name.get(..8).is_some_and(|n| n.eq_ignore_ascii_case(b"content-"));
-    let barred: [&[u8]; 8] =
-        [b"cookie", b"set-cookie", b"cache-control", b"pragma", b"range", b"expires", b"age", b"www-authenticate"];
+    let barred: [&[u8]; 8] = [
+        b"cookie",
+        b"set-cookie",
+        b"cache-control",
+        b"pragma",
+        b"range",
+        b"expires",
+        b"age",
+        b"www-authenticate",
+    ];
     Name::of(name) == Name::Other && !is_content && !barred.iter().any(|b| name.eq_ignore_ascii_case(b))
 }
 

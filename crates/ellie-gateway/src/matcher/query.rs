@@ -53,7 +53,8 @@ mod tests {
 
     #[test]
     fn parameters_are_found_decoded() {
-        let wanted = |name: &str, value: Option<&str>| Match { name: name.into(), value: value.map(Into::into) };
+        let wanted =
+            |name: &str, value: Option<&str>| Match { name: name.into(), value: value.map(Into::into) };
         let q = b"a=1&b=x%20y&c&d=%2B+&=e&f=a=b&g=%zz";
         assert!(has(q, &wanted("a", Some("1"))) && has(q, &wanted("a", None)));
         assert!(has(q, &wanted("b", Some("x y"))) && has(q, &wanted("d", Some("+ "))));

@@ -338,7 +338,11 @@ mod tests {
     use super::*;
 
     fn draft() -> Draft {
-        Draft { path: Some("/api/users/*".into()), service_name: Some("user-service".into()), ..Draft::default() }
+        Draft {
+            path: Some("/api/users/*".into()),
+            service_name: Some("user-service".into()),
+            ..Draft::default()
+        }
     }
 
     fn fields(draft: Draft) -> Vec<String> {

@@ -351,7 +351,11 @@ mod tests {
         let version = routes.snapshot().version;
         let refused =
             routes.replace_source(&Source::Config, vec![route("c1", "/c1"), route("c2", "/c2")], "c", now);
-        assert_eq!((refused.len(), routes.snapshot().version), (0, version), "the same again changes nothing");
+        assert_eq!(
+            (refused.len(), routes.snapshot().version),
+            (0, version),
+            "the same again changes nothing"
+        );
         routes.replace_source(&Source::Config, vec![route("c2", "/other")], "config", now);
         assert_eq!(ids(&routes), ["c2", "api"], "the longer path is the narrower one");
         assert!(routes.snapshot().get("c1").is_none());
