@@ -54,7 +54,13 @@ pub struct HealthCheckStats {
     pub completed: u64,
     /// Of these, those that failed.
     pub failed: u64,
-    /// Mean milliseconds of the instances' last checks.
+    /// Those that found the instance degraded.
+    #[serde(default)]
+    pub degraded: u64,
+    /// Checks that began clearly later than they were due.
+    #[serde(default)]
+    pub late: u64,
+    /// Mean milliseconds of a check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mean_took_ms: Option<f64>,
 }
@@ -83,8 +89,14 @@ pub struct ServiceBalance {
     /// Milliseconds, 99th percentile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p99_latency_ms: Option<f64>,
+    /// Milliseconds, mean of the last half minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_time_ms: Option<f64>,
     /// Moving average, 0 to 1.
     pub failure_rate: f64,
+    /// Retries sent.
+    #[serde(default)]
+    pub retries: u64,
     /// Each instance, by id.
     pub instances: BTreeMap<String, InstanceBalance>,
 }
@@ -132,4 +144,14 @@ pub struct GatewayStats {
     /// Answers by class: `2xx`, `4xx`, …
     #[serde(default)]
     pub responses: BTreeMap<String, u64>,
+}
+
+/// `GET` and `PUT /load-balancer/strategy`: what is in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Strategies {
+    /// The global strategy.
+    pub strategy: String,
+    /// Services with one of their own.
+    pub services: BTreeMap<String, String>,
 }

@@ -27,3 +27,7 @@ pub(super) fn man(ctx: &Context, dir: Option<&Path>) -> Result<()> {
         }
     }
 }
+
+pub(super) fn openapi(ctx: &Context) -> Result<()> {
+    ctx.out.write(&format!("{}\n", crate::admin::DOCUMENT.trim_end()))
+}

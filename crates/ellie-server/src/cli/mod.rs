@@ -15,6 +15,7 @@ mod output;
 mod route_test;
 mod routes;
 mod run;
+mod serve;
 mod table;
 mod token;
 mod why;
@@ -22,7 +23,7 @@ mod why;
 use args::{Cli, Command, Format};
 use clap::Parser;
 use context::Context;
-use error::{Code, Error, Result};
+use error::{Error, Result};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
@@ -55,16 +56,14 @@ fn fail(error: &Error, format: Format) -> ExitCode {
 
 /// The process' environment, read here and nowhere else; what is not UTF-8 is no setting of ours.
 fn environment() -> BTreeMap<String, String> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect()
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
 }
 
 fn dispatch(cli: Cli) -> Result<u8> {
     let ctx = Context::new(cli.common, environment());
     let done = match &cli.command {
-        Command::Serve(_) => Ok(()),
-        Command::Demo(_) => Ok(()),
+        Command::Serve(args) => serve::serve(&ctx, args),
+        Command::Demo(args) => serve::demo(&ctx, args),
         Command::Register(args) => change::register(&ctx, args),
         Command::Deregister(args) => change::deregister(&ctx, args),
         Command::Drain(args) => change::drain(&ctx, args),
@@ -89,7 +88,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Command::Token(args) => token::run(&ctx, args),
         Command::Completions { shell } => generate::completions(&ctx, *shell),
         Command::Man { dir } => generate::man(&ctx, dir.as_deref()),
-        Command::Openapi => Ok(()),
+        Command::Openapi => generate::openapi(&ctx),
     };
     done.map(|()| 0)
 }

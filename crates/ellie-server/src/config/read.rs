@@ -133,6 +133,10 @@ impl<'a> Section<'a> {
         Self { path, tables: vec![table], out, recorded: false, asked: Vec::new() }
     }
 
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     pub(super) fn key(&self, key: &str) -> String {
         format!("{}.{key}", self.path)
     }

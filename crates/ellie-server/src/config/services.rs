@@ -95,7 +95,7 @@ fn metadata(s: &mut Section<'_>) -> BTreeMap<String, String> {
 }
 
 /// A fault in the wire's words, in the file's words and at its place.
-fn place(fault: ellie_core::Fault, path: &str, table: &Table, origin: &Origin) -> Option<Fault> {
+pub(super) fn place(fault: ellie_core::Fault, path: &str, table: &Table, origin: &Origin) -> Option<Fault> {
     let key = snake(&fault.field);
     let mut at = origin;
     let mut level = Some(table);

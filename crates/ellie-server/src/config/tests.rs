@@ -669,3 +669,21 @@ fn the_watcher_sees_renames_and_swapped_links() {
     std::fs::rename(dir.path().join(".ellie.toml.tmp"), &file).unwrap();
     changes.recv_timeout(Duration::from_secs(60)).expect("an editor's rename is seen");
 }
+
+#[test]
+fn the_reference_names_every_key() {
+    let text = include_str!("../../../../docs/configuration.md");
+    for Effective { key, value, .. } in Given::default().ok().effective {
+        let (section, name) = key.split_once('.').unwrap();
+        let rows = text.split(&format!("\n## `[{section}]`")).nth(1).and_then(|rest| rest.split("\n## ").next());
+        let rows = rows.unwrap_or_else(|| panic!("docs/configuration.md has no section [{section}]"));
+        let row = rows.lines().find(|line| line.starts_with(&format!("| `{name}` |")));
+        let row = row.unwrap_or_else(|| panic!("docs/configuration.md does not tell of {key}"));
+        if let Some(value) = value {
+            assert!(row.contains(&format!("`{value}`")), "the default of {key} is {value}:\n{row}");
+        }
+    }
+    for (alias, _) in env::ALIASES {
+        assert!(text.contains(alias), "docs/configuration.md does not tell of {alias}");
+    }
+}

@@ -50,11 +50,14 @@ fn line(text: &mut String, finding: &Finding, width: Option<usize>) {
     }
 }
 
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 /// Breaks at spaces; control characters become spaces.
 fn wrap(text: &str, room: usize) -> Vec<String> {
-    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let mut lines: Vec<String> = Vec::new();
-    for word in clean.split(' ') {
+    for word in clean(text).split(' ') {
         match lines.last_mut() {
             Some(line) if line.chars().count() + 1 + word.chars().count() <= room => {
                 line.push(' ');

@@ -1,0 +1,217 @@
+//! A listener with its limits: connections, heads, idle and slow peers, peers that are gone.
+
+use axum::Router;
+use axum::extract::Request;
+use futures_util::future::{Either, select};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, Sleep, sleep};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+/// After a failed accept, which is most often a lack of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long a stopped listener waits for the connections it has.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// The limits of a listener.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Connections at once; more wait in the kernel's queue.
+    pub max_connections: usize,
+    /// Until a request's head has been read, which is also how long a connection may idle; a TLS handshake has as long.
+    pub request_timeout: Duration,
+    /// How long a peer may take nothing of an answer.
+    pub write_stall: Duration,
+    /// Header fields of a request.
+    pub max_headers: usize,
+    /// Bytes of a request's head.
+    pub max_head: usize,
+    /// Speak TLS with this.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_connections: 4096,
+            request_timeout: Duration::from_secs(30),
+            write_stall: Duration::from_secs(30),
+            max_headers: 64,
+            max_head: 32 << 10,
+            tls: None,
+        }
+    }
+}
+
+/// The address at which a request arrived.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Local(pub(super) SocketAddr);
+
+/// Serves `router` until `stop`; then finishes the requests under way, for a few seconds at most, and returns.
+pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+    let places = Arc::new(Semaphore::new(limits.max_connections.max(1)));
+    let connections = TaskTracker::new();
+    let limits = Arc::new(limits);
+    // Where a request arrived decides what it may do without a token.
+    let router = match listener.local_addr() {
+        Ok(local) => router.layer(axum::Extension(Local(local))),
+        Err(_) => router,
+    };
+    loop {
+        // A place first: what can't be served is not accepted.
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = async {
+                let place = places.clone().acquire_owned().await;
+                (place, listener.accept().await)
+            } => accepted,
+        };
+        match accepted {
+            (Ok(place), Ok((stream, _))) => {
+                let (router, limits, stop) = (router.clone(), limits.clone(), stop.clone());
+                connections.spawn(async move {
+                    connection(stream, router, &limits, stop).await;
+                    drop(place);
+                });
+            }
+            (_, Ok(_)) => {}
+            (_, Err(error)) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    connections.close();
+    if tokio::time::timeout(LINGER, connections.wait()).await.is_err() {
+        tracing::warn!(left = connections.len(), "connections were still open when the listener ended");
+    }
+}
+
+async fn connection(stream: TcpStream, router: Router, limits: &Limits, stop: CancellationToken) {
+    tune(&stream, limits.write_stall);
+    let stream = Stalling { inner: stream, most: limits.write_stall, stalled: None };
+    match &limits.tls {
+        None => http(stream, router, limits, stop).await,
+        Some(config) => {
+            let handshake = TlsAcceptor::from(config.clone()).accept(stream);
+            match tokio::time::timeout(limits.request_timeout, handshake).await {
+                Ok(Ok(stream)) => http(stream, router, limits, stop).await,
+                Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+                Err(_) => tracing::debug!("a TLS handshake took too long"),
+            }
+        }
+    }
+}
+
+/// A peer that vanished is noticed while it is silent (keep-alive probes) and while it is written to.
+fn tune(stream: &TcpStream, patience: Duration) {
+    let socket = socket2::SockRef::from(stream);
+    let keepalive = socket2::TcpKeepalive::new().with_time(patience).with_interval(patience / 3);
+    let tuned = [
+        socket.set_tcp_keepalive(&keepalive),
+        #[cfg(target_os = "linux")]
+        socket.set_tcp_user_timeout(Some(patience * 2)),
+        socket.set_tcp_nodelay(true),
+    ];
+    for error in tuned.into_iter().filter_map(Result::err) {
+        tracing::debug!(%error, "a socket option was refused");
+    }
+}
+
+async fn http<S>(stream: S, router: Router, limits: &Limits, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+        router.clone().oneshot(request.map(axum::body::Body::new) as Request)
+    });
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.request_timeout)
+        .max_headers(limits.max_headers)
+        .max_buf_size(limits.max_head.max(8 << 10))
+        .half_close(false);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let stopping = pin!(stop.cancelled());
+    let ended = match select(connection.as_mut(), stopping).await {
+        Either::Left((ended, _)) => ended,
+        Either::Right(((), _)) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// A stream whose writes fail when the peer takes nothing for too long.
+struct Stalling<S> {
+    inner: S,
+    most: Duration,
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S: AsyncWrite + Unpin> Stalling<S> {
+    fn watch<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if polled.is_ready() {
+            self.stalled = None;
+            return polled;
+        }
+        let most = self.most;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + most)));
+        ready!(stalled.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes nothing of its answer")))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Stalling<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Stalling<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
+        self.watch(cx, polled)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        self.watch(cx, polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.inner).poll_flush(cx);
+        self.watch(cx, polled)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.inner).poll_shutdown(cx);
+        self.watch(cx, polled)
+    }
+}

@@ -1,0 +1,83 @@
+//! The line that says that ellie is ready and where; scripts wait for it.
+
+use crate::auth::Operator;
+use crate::config::LogFormat;
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _};
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
+
+/// Where the listeners are.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// The registry's API.
+    pub api: SocketAddr,
+    /// The dashboard, where enabled.
+    pub dashboard: Option<SocketAddr>,
+    /// The gateway.
+    pub gateway: SocketAddr,
+}
+
+/// Prints the ready line to standard output; people get a few more lines of orientation on a terminal.
+pub(super) fn print(format: LogFormat, addresses: &Addresses, operator: &Operator, took: Duration) {
+    let text = match format {
+        LogFormat::Json => json(addresses),
+        LogFormat::Text => line(addresses),
+    };
+    let mut out = std::io::stdout().lock();
+    // A closed standard output is no reason not to serve.
+    let _ = writeln!(out, "{text}");
+    if format == LogFormat::Text && out.is_terminal() {
+        let _ = writeln!(out, "{}", orientation(addresses, operator, took));
+    } else if let Operator::Printed(token) = operator {
+        let _ = writeln!(out, "operator token (printed once, kept nowhere): {}", token.expose());
+    }
+    let _ = out.flush();
+}
+
+fn line(a: &Addresses) -> String {
+    let mut line = format!("ready api=http://{}", a.api);
+    if let Some(dashboard) = a.dashboard {
+        let _ = write!(line, " dashboard=http://{dashboard}");
+    }
+    let _ = write!(line, " gateway=http://{}", a.gateway);
+    line
+}
+
+fn json(a: &Addresses) -> String {
+    let mut object = serde_json::json!({
+        "timestamp": humantime::format_rfc3339_millis(ellie::core::Now::read().wall).to_string(),
+        "level": "INFO",
+        "message": "ready",
+        "version": env!("CARGO_PKG_VERSION"),
+        "api": a.api.to_string(),
+        "gateway": a.gateway.to_string(),
+    });
+    if let Some(dashboard) = a.dashboard {
+        object["dashboard"] = dashboard.to_string().into();
+    }
+    object.to_string()
+}
+
+fn orientation(a: &Addresses, operator: &Operator, took: Duration) -> String {
+    let token = match operator {
+        Operator::Configured => "the configured one".to_owned(),
+        Operator::Created(path) => format!("written to {} (mode 0600); the CLI finds it there", path.display()),
+        Operator::Existing(path) => path.display().to_string(),
+        Operator::Printed(token) => format!("{} (printed once, kept nowhere)", token.expose()),
+    };
+    let mut out = format!("\n  ellie {} is up after {} ms\n", env!("CARGO_PKG_VERSION"), took.as_millis());
+    if let Some(dashboard) = a.dashboard {
+        let _ = writeln!(out, "  dashboard       http://{dashboard}");
+    }
+    let _ = writeln!(out, "  operator token  {token}");
+    let _ = writeln!(out, "  next            ellie register my-service --port 3000 --health /health");
+    let _ = writeln!(out, "                  ellie routes add '/api/*' my-service");
+    let _ = write!(out, "                  ellie why my-service");
+    out
+}
+
+/// How long ago `since` was, for the orientation.
+pub(super) fn elapsed(since: SystemTime) -> Duration {
+    ellie::core::Now::read().wall.duration_since(since).unwrap_or_default()
+}

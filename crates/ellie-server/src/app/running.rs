@@ -1,0 +1,187 @@
+//! The system while it runs: every part started in order, and stopped in the reverse one.
+
+use super::ready::Addresses;
+use super::{Error, listen, own_entry, settings};
+use crate::admin;
+use crate::auth::{Operator, Tokens};
+use crate::config::{Backend, Resolved};
+use crate::dashboard;
+use ellie::core::Now;
+use ellie::core::journal::Kind;
+use ellie::{Actor, Ellie, InstanceId, Registration, ServiceName, Source};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// A running system. Cheap to clone: everything is shared.
+#[derive(Clone)]
+pub struct Running(Arc<Inner>);
+
+struct Inner {
+    ellie: Ellie,
+    tokens: Arc<Tokens>,
+    operator: Operator,
+    addresses: Addresses,
+    own: Option<(ServiceName, InstanceId)>,
+    admin: admin::Control,
+    /// Ends the API's and the dashboard's listeners.
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Running {
+    /// Starts everything that `resolved` asks for; returns when all listeners accept.
+    ///
+    /// # Errors
+    /// What could not be started; nothing is left running then.
+    pub async fn start(resolved: Resolved) -> Result<Self, Error> {
+        for warning in &resolved.warnings {
+            tracing::warn!("{warning}");
+        }
+        let (tokens, operator) = open_tokens(&resolved)?;
+        let tokens = Arc::new(tokens);
+        // Bound before anything is written or probed: a taken port ends the start with nothing done.
+        let (api, api_address) = listen::bind("api", resolved.api.listen)?;
+        let dashboard = match resolved.dashboard.enabled {
+            true => Some(listen::bind("dashboard", resolved.dashboard.listen)?),
+            false => None,
+        };
+        let tls = settings::tls(&resolved)?;
+        let mut parts = settings::of(&resolved);
+        parts.gateway.tls.clone_from(&tls);
+        let explain = tokens.clone();
+        let mut builder = Ellie::builder().settings(parts).explain_to(Arc::new(move |bearer: &[u8]| {
+            std::str::from_utf8(bearer).is_ok_and(|bearer| explain.verify(bearer).is_some())
+        }));
+        if resolved.storage.backend == Backend::Embedded {
+            builder = builder.data_dir(resolved.storage.data_dir.clone());
+        }
+        let ellie = builder.start().await.map_err(Error::Start)?;
+        configure(&ellie, &resolved).await?;
+        let gateway = ellie.gateway.start(resolved.gateway.listen).await.map_err(|source| Error::Bind {
+            listener: "gateway",
+            address: resolved.gateway.listen,
+            source,
+        })?;
+        let addresses =
+            Addresses { api: api_address, dashboard: dashboard.as_ref().map(|(_, address)| *address), gateway };
+
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let state = admin::AdminState::new(ellie.clone(), tokens.clone(), settings::admin(&resolved, api_address, addresses.dashboard));
+        let control = state.control();
+        let limits = settings::admin_limits(&resolved, tls);
+        tasks.spawn(admin::serve(api, admin::router(state.clone()), limits.clone(), stop.clone()));
+        if let Some((listener, address)) = dashboard {
+            let router = dashboard::router(state, addresses);
+            tracing::debug!(%address, "dashboard listens");
+            tasks.spawn(admin::serve(listener, router, limits, stop.clone()));
+        }
+        let own = register_itself(&ellie, &resolved, api_address).await?;
+        let message = format!("version {}, {} instances", env!("CARGO_PKG_VERSION"), ellie.discovery.snapshot().counts.total());
+        ellie.journal().record(Now::read(), own_entry(Kind::Started, "ellie", message));
+        Ok(Self(Arc::new(Inner { ellie, tokens, operator, addresses, own, admin: control, stop, tasks })))
+    }
+
+    /// The parts.
+    pub fn ellie(&self) -> &Ellie {
+        &self.0.ellie
+    }
+
+    /// Where the listeners are.
+    pub fn addresses(&self) -> &Addresses {
+        &self.0.addresses
+    }
+
+    /// Where the operator token comes from.
+    pub fn operator(&self) -> &Operator {
+        &self.0.operator
+    }
+
+    /// Puts a new configuration into force as far as that is possible while running.
+    ///
+    /// # Errors
+    /// Why not; the old one stays in force.
+    pub(super) async fn reconfigure(&self, next: &Resolved) -> Result<(), String> {
+        let inner = &self.0;
+        inner.ellie.reconfigure(settings::of(next)).map_err(|faults| {
+            faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+        })?;
+        configure(&inner.ellie, next).await.map_err(|e| e.to_string())?;
+        inner.tokens.set_operator(next.auth.operator_token.as_ref());
+        inner.admin.reconfigure(settings::admin(next, inner.addresses.api, inner.addresses.dashboard));
+        Ok(())
+    }
+
+    /// Deregisters itself, stops accepting, lets requests in flight finish for at most `deadline`, closes the store.
+    pub async fn stop(&self, deadline: Duration) {
+        let inner = &self.0;
+        let actor = Actor::new("shutdown");
+        inner.ellie.journal().record(Now::read(), own_entry(Kind::Stopping, "ellie", "asked to stop"));
+        if let Some((name, id)) = &inner.own {
+            let discovery = inner.ellie.discovery.acting_as(actor);
+            if let Err(e) = discovery.deregister_service(name.as_str(), id.as_str()).await {
+                tracing::warn!("its own registration could not be removed: {e}");
+            }
+        }
+        let done = inner.ellie.shutdown(deadline).await;
+        inner.stop.cancel();
+        inner.tasks.close();
+        // Long polls and event streams end with `stop`; what is left after a second is a client that does not read.
+        let _ = tokio::time::timeout(Duration::from_secs(1), inner.tasks.wait()).await;
+        if done.drained {
+            tracing::info!("stopped");
+        } else {
+            tracing::warn!(left = done.in_flight_left, "stopped after {deadline:?} with requests still in flight");
+        }
+    }
+}
+
+fn open_tokens(resolved: &Resolved) -> Result<(Tokens, Operator), Error> {
+    let configured = resolved.auth.operator_token.as_ref();
+    if resolved.storage.backend == Backend::Ephemeral {
+        return Tokens::ephemeral(configured).map_err(Error::Runtime);
+    }
+    let path = &resolved.storage.data_dir;
+    Tokens::open(path, configured).map_err(|source| Error::DataDir { path: path.clone(), source })
+}
+
+/// The services and routes of the file take the place of those it had before.
+async fn configure(ellie: &Ellie, resolved: &Resolved) -> Result<(), Error> {
+    let services: Vec<Registration> = resolved.services.iter().map(|r| Registration::clone(r)).collect();
+    let discovery = ellie.discovery.acting_as(Actor::new("config"));
+    let replaced = discovery
+        .replace_set(Source::Config, services)
+        .await
+        .map_err(|e| Error::Configuration(format!("the configured services can't be registered: {e}")))?;
+    for (name, id, why) in replaced.refused {
+        tracing::warn!("the configured service {name}/{id} is not registered: {why}");
+    }
+    let routes = settings::routes(resolved).map_err(|faults| {
+        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        Error::Configuration(format!("the configured routes are not valid: {}", faults.join("; ")))
+    })?;
+    ellie.gateway.replace_configured_routes(routes).map_err(|e| Error::Configuration(e.to_string()))
+}
+
+/// ellie's own entry in its registry, where `SERVICE_*` or `[service]` asks for one.
+async fn register_itself(
+    ellie: &Ellie,
+    resolved: &Resolved,
+    api: SocketAddr,
+) -> Result<Option<(ServiceName, InstanceId)>, Error> {
+    let Some(own) = &resolved.own else { return Ok(None) };
+    let registration = own.registration(api).map_err(|faults| {
+        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        Error::Configuration(format!("its own registration is not valid: {}", faults.join("; ")))
+    })?;
+    let key = (registration.name.clone(), registration.id.clone());
+    let discovery = ellie.discovery.acting_as(Actor::new("ellie")).with_source(Source::Own);
+    discovery
+        .register_service(registration)
+        .await
+        .map_err(|e| Error::Configuration(format!("its own registration was refused: {e}")))?;
+    Ok(Some(key))
+}
