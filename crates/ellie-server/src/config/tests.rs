@@ -169,7 +169,7 @@ headers = { X-Canary = "yes", x-any = true }
     let s = &r.services[0];
     assert_eq!((s.ttl, s.check.interval), (Some(Duration::from_secs(30)), Some(Duration::from_secs(5))));
     let route = &r.routes[0];
-    assert_eq!(route.id, "get-head-api-users");
+    assert_eq!(route.id, "get-head-api-users-all");
     assert_eq!((route.methods.join(" "), route.timeout), ("GET HEAD".into(), Some(Duration::from_secs(10))));
     assert_eq!(
         route.rate_limit,
@@ -534,22 +534,22 @@ rate_limit = { window = "1s", max = 1, key = "cookie" }
 target_path = "/x?y"
 "##
         ),
-        r"ellie.toml:1:1: routes[0].rate_limit.window: is required
-ellie.toml:2:8: routes[0].path: `/api/*/users`: `*` is allowed only as the last segment, as in `/api/users/*`
+        r"ellie.toml:2:8: routes[0].path: `/api/*/users` has a `*` at character 6; a wildcard may only be the last segment, as in `/users/*`
 ellie.toml:3:16: routes[0].service_name: `stats` is reserved: it is a path of the API; choose another name
-ellie.toml:4:10: routes[0].method: `GE T` is not a method such as GET
+ellie.toml:4:10: routes[0].method: `GE T` is not one of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE
 ellie.toml:5:15: routes[0].target_path: `users` must begin with `/`
-ellie.toml:6:11: routes[0].timeout: is 0 ms; at least 1ms is needed
+ellie.toml:6:11: routes[0].timeout: is 0 ms; 1 to 86400000 is allowed
+ellie.toml:7:14: routes[0].rate_limit.window: is required: milliseconds
 ellie.toml:7:16: routes[0].rate_limit.windowMs: unknown key; did you mean `window`?
 ellie.toml:7:40: routes[0].rate_limit.max: is 0; 1 to 1000000000 is allowed
-ellie.toml:9:8: routes[1].path: `/a/../b` has a `.` or `..` segment; write the path that is meant
-ellie.toml:11:8: routes[1].host: `a:80` is not a host name, without a port, such as example.com or *.example.com
-ellie.toml:12:21: routes[1].headers.a b: `a b` is not a header's name
+ellie.toml:9:8: routes[1].path: `/a/../b` has a `.` or `..` segment; requests are matched after these are resolved
+ellie.toml:11:8: routes[1].host: `a:80` is not a host: give a name such as `api.example.com` or `*.example.com`, without scheme and port
+ellie.toml:12:21: routes[1].headers.a b: `a b` is not a header name: 1 to 128 letters, digits and !#$%&'*+-.^_`|~
 ellie.toml:12:30: routes[1].headers.c: is an integer; text, or true for any value, is wanted
-ellie.toml:13:46: routes[1].rate_limit.key: `cookie` is not client, global or header:NAME
-ellie.toml:14:1: routes[2].path: is required
-ellie.toml:14:1: routes[2].service_name: is required
-ellie.toml:15:15: routes[2].target_path: `/x?y` has the character `?`, which can't stand in a path"
+ellie.toml:13:46: routes[1].rate_limit.key: `cookie` is not `client`, `header:NAME` or `global`
+ellie.toml:14:1: routes[2].path: is required: `/users` or `/users/*`
+ellie.toml:14:1: routes[2].service_name: is required: the service that answers
+ellie.toml:15:15: routes[2].target_path: `/x?y` has the character `?`, which a path can't have; percent-encode it"
     );
 }
 
@@ -561,7 +561,7 @@ fn ids_of_routes_are_unique() {
     )
     .ok();
     let ids: Vec<&str> = r.routes.iter().map(|r| r.id.as_str()).collect();
-    assert_eq!(ids, ["a", "a-2", "root", "a-3"]);
+    assert_eq!(ids, ["a", "a-all", "all", "a-2"]);
     assert_eq!(r.warnings, ["ellie.toml:10:1: routes[3] matches what `a` matches and never gets a request"]);
     assert_eq!(
         faults(
