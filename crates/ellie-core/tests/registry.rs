@@ -1,4 +1,5 @@
 //! The registry as its users see it: what a command changes, what it refuses, whom it wakes.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
 
@@ -302,4 +303,23 @@ fn the_registry_has_a_stated_size() {
     r.apply(checked("api", "b"), clock.0).unwrap();
     assert_eq!(r.apply(checked("api", "c"), clock.0).unwrap_err(), Rejected::Full { limit: 2 });
     r.apply(checked("api", "b"), clock.0).unwrap();
+}
+
+#[test]
+fn a_first_result_replaces_the_reason_also_where_the_status_stays() {
+    let clock = Clock::new();
+    let registry = registry(Settings::default());
+    let d = Draft { health_endpoint: Some("/h".into()), ..draft("api", "a") };
+    registry.apply(register(d), clock.0).unwrap();
+    let reason = || {
+        let snapshot = registry.snapshot();
+        snapshot.service("api").unwrap().instances.values().next().unwrap().reason.to_string()
+    };
+    assert_eq!(reason(), "awaiting first check");
+    let index = registry.snapshot().index;
+    registry.apply(observe(&registry, "api", "a", Status::Unhealthy), clock.0).unwrap();
+    assert_eq!(reason(), "probe says unhealthy");
+    assert_eq!(registry.snapshot().index, index + 1);
+    registry.apply(observe(&registry, "api", "a", Status::Unhealthy), clock.0).unwrap();
+    assert_eq!(registry.snapshot().index, index + 1, "a repeated verdict wakes nobody");
 }

@@ -283,6 +283,14 @@ impl World {
         out: &mut Outcome,
     ) {
         if old.status == to {
+            // The first result of an instance that stays as it is takes the place of "awaiting first check".
+            if old.registration.initial_reason() == Some(&*old.reason) {
+                let index = self.snapshot.index + 1;
+                let instance =
+                    Arc::new(Instance { reason: why.into(), modified_index: index, ..Instance::clone(old) });
+                self.put(&instance, Some(old), index);
+                out.changes.push(change(index, ChangeKind::Status, &instance));
+            }
             return;
         }
         let index = self.snapshot.index + 1;

@@ -1,5 +1,5 @@
 //! Builders shared by the registry's tests.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test file uses its own part")]
 
 use ellie_core::model::{
     Actor, CheckDraft, CheckReport, Draft, InstanceId, Registration, ServiceName, Source, Status,
@@ -7,17 +7,14 @@ use ellie_core::model::{
 use ellie_core::registry::{Cause, Operation, Settings};
 use ellie_core::{Command, Now, Registry};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 /// A hand-moved clock.
 pub struct Clock(pub Now);
 
 impl Clock {
     pub fn new() -> Self {
-        Self(Now {
-            instant: Instant::now(),
-            wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000),
-        })
+        Self(Now { wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000), ..Now::read() })
     }
 
     pub fn advance(&mut self, by: Duration) -> Now {
