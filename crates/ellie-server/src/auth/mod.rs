@@ -224,7 +224,7 @@ impl Tokens {
         match file::read(path) {
             Ok(entries) => known.entries = entries,
             Err(error) => {
-                tracing::warn!(file = %path.display(), %error, "the token file can't be read; the tokens known before stay in force")
+                tracing::warn!(file = %path.display(), %error, "the token file can't be read; the tokens known before stay in force");
             }
         }
         known.stamp = stamp;

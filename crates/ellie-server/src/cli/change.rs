@@ -150,7 +150,7 @@ fn body_of(note: &Note) -> Drain {
 
 fn put(client: &Client, target: &Target, action: &str, body: &impl serde::Serialize) -> Result<Instance> {
     let path = format!("{}/{action}", path(&target.name, &target.id));
-    client.call(Method::PUT, &path, Some(body)).map_err(|e| unknown(e, target))
+    client.call(&Method::PUT, &path, Some(body)).map_err(|e| unknown(e, target))
 }
 
 fn say(ctx: &Context, instance: &Instance, sentence: &str, mark: Option<&Mark>) -> Result<()> {

@@ -51,17 +51,17 @@ impl Client {
     }
 
     pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
-        self.call(Method::GET, path, None::<&()>)
+        self.call(&Method::GET, path, None::<&()>)
     }
 
     /// Calls, and reads the answer's JSON.
     pub(crate) fn call<T: DeserializeOwned>(
         &self,
-        method: Method,
+        method: &Method,
         path: &str,
         body: Option<&impl Serialize>,
     ) -> Result<T> {
-        let answer = self.send(&method, path, body)?;
+        let answer = self.send(method, path, body)?;
         serde_json::from_str(&answer.body).map_err(|error| {
             Error::new(
                 Code::Failed,

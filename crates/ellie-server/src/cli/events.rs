@@ -41,7 +41,7 @@ pub(super) fn events(ctx: &Context, args: &EventsArgs) -> Result<()> {
         );
     }
     for event in &past.events {
-        print(ctx, event, &event.id.to_string(), line(event))?;
+        print(ctx, event, &event.id.to_string(), &line(event))?;
     }
     follow(&client, &path, Some(past.last_id), |kind, id, data| {
         if kind == "resync" {
@@ -50,7 +50,7 @@ pub(super) fn events(ctx: &Context, args: &EventsArgs) -> Result<()> {
         }
         let Ok(event) = serde_json::from_str::<Event>(data) else { return Ok(true) };
         if args.service.is_none() || event.service == args.service {
-            print(ctx, &event, &id.to_string(), line(&event))?;
+            print(ctx, &event, &id.to_string(), &line(&event))?;
         }
         Ok(true)
     })
@@ -98,18 +98,13 @@ pub(super) fn watch(ctx: &Context, args: &WatchArgs) -> Result<()> {
                 match ctx.out.format {
                     Format::Table => ctx.out.write(&text)?,
                     Format::Name => {}
-                    _ => print(
-                        ctx,
-                        &serde_json::json!({ "snapshot": shown, "index": all.index }),
-                        "",
-                        String::new(),
-                    )?,
+                    _ => print(ctx, &serde_json::json!({ "snapshot": shown, "index": all.index }), "", "")?,
                 }
             }
             "change" => {
                 let Ok(change) = serde_json::from_str::<Change>(data) else { return Ok(true) };
                 if wanted(&change.name) {
-                    print(ctx, &change, &change.id, change_line(&change))?;
+                    print(ctx, &change, &change.id, &change_line(&change))?;
                     left = left.map(|n| n - 1);
                 }
             }
@@ -139,9 +134,9 @@ fn change_line(c: &Change) -> String {
     )
 }
 
-fn print(ctx: &Context, value: &impl Serialize, name: &str, line: String) -> Result<()> {
+fn print(ctx: &Context, value: &impl Serialize, name: &str, line: &str) -> Result<()> {
     match ctx.out.format {
-        Format::Table => ctx.out.write(&line),
+        Format::Table => ctx.out.write(line),
         Format::Name => ctx.out.write(&format!("{name}\n")),
         // A stream has no end, so its JSON is a line each.
         Format::Json | Format::Jsonl => {

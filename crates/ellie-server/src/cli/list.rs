@@ -27,7 +27,16 @@ pub(super) fn services(ctx: &Context, args: &ServicesArgs) -> Result<()> {
         Some(ServicesCommand::Ls(filter)) => filter,
         None => &args.filter,
     };
-    let services: Services = ctx.client()?.get(&format!("/services{}", parameters(filter)))?;
+    let client = ctx.client()?;
+    let services: Services = client.get(&format!("/services{}", parameters(filter)))?;
+    // How a service fares as a whole is the server's to say; the list has instances alone.
+    let health: Option<Health> = match ctx.out.format {
+        Format::Table if !services.services.is_empty() => Some(client.get("/services/health")?),
+        _ => None,
+    };
+    let overall = |name: &str| {
+        health.as_ref().and_then(|h| h.services.get(name)).map_or(String::new(), |h| h.status.to_string())
+    };
     ctx.out.print(
         &services,
         &services.services,
@@ -48,32 +57,20 @@ pub(super) fn services(ctx: &Context, args: &ServicesArgs) -> Result<()> {
                 Column("VERSIONS", Left),
                 Column("TAGS", Flexible),
             ];
-            let rows: Vec<_> = services.services.iter().map(service_row).collect();
+            let rows: Vec<_> = services.services.iter().map(|s| service_row(s, &overall(&s.name))).collect();
             text.push_str(&ctx.out.table(&columns, &rows));
         },
     )
 }
 
-/// A service as a whole is as good as what it can offer.
-fn overall(instances: &[Instance]) -> &'static str {
-    let routable = instances.iter().filter(|i| i.is_routable()).count();
-    match routable {
-        0 => "unhealthy",
-        n if n == instances.len() && instances.iter().all(|i| i.status == ellie_api::Status::Healthy) => {
-            "healthy"
-        }
-        _ => "degraded",
-    }
-}
-
-fn service_row(service: &Service) -> Vec<Cell> {
+fn service_row(service: &Service, overall: &str) -> Vec<Cell> {
     let instances = &service.instances;
     let versions: BTreeSet<&str> = instances.iter().map(|i| i.version.as_str()).collect();
     let tags: BTreeSet<&str> = instances.iter().flat_map(|i| i.tags.iter().map(String::as_str)).collect();
     let routable = instances.iter().filter(|i| i.is_routable()).count();
     vec![
         Cell::styled(&service.name, BOLD),
-        status(overall(instances)),
+        status(overall),
         format!("{routable}/{}", instances.len()).into(),
         versions.into_iter().collect::<Vec<_>>().join(" ").into(),
         tags.into_iter().collect::<Vec<_>>().join(" ").into(),

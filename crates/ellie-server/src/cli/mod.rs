@@ -56,7 +56,9 @@ fn fail(error: &Error, format: Format) -> ExitCode {
 
 /// The process' environment, read here and nowhere else; what is not UTF-8 is no setting of ours.
 fn environment() -> BTreeMap<String, String> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 fn dispatch(cli: Cli) -> Result<u8> {

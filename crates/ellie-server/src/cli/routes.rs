@@ -115,10 +115,10 @@ fn add(ctx: &Context, args: &AddRouteArgs) -> Result<()> {
     }
     let added: Route = match (&args.id, args.force) {
         (Some(id), true) => {
-            let put = client.call(Method::PUT, &format!("/routes/{}", segment(id)), Some(&body));
+            let put = client.call(&Method::PUT, &format!("/routes/{}", segment(id)), Some(&body));
             match put {
                 Err(error) if error.code == Code::NotFound => {
-                    client.call(Method::POST, "/routes", Some(&body))?
+                    client.call(&Method::POST, "/routes", Some(&body))?
                 }
                 other => other?,
             }
@@ -129,9 +129,9 @@ fn add(ctx: &Context, args: &AddRouteArgs) -> Result<()> {
                 let what = format!("a route `{id}` exists: {} to {}", old.path, old.service_name);
                 return Err(Error::new(Code::Refused, what).try_("the same with --force, to replace it"));
             }
-            client.call(Method::POST, "/routes", Some(&body))?
+            client.call(&Method::POST, "/routes", Some(&body))?
         }
-        (None, _) => client.call(Method::POST, "/routes", Some(&body))?,
+        (None, _) => client.call(&Method::POST, "/routes", Some(&body))?,
     };
     ctx.out.print_one(
         &added,

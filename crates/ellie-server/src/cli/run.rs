@@ -219,7 +219,7 @@ impl Keeper {
     }
 
     fn register(&mut self) -> Duration {
-        match self.client.call::<Registered>(Method::POST, "/services", Some(&self.body)) {
+        match self.client.call::<Registered>(&Method::POST, "/services", Some(&self.body)) {
             Ok(registered) => {
                 let i = &registered.instance;
                 note(&format!("registered {BOLD}{}{BOLD:#}{DIM} {} at {}", i.name, i.id, i.authority()));
@@ -324,7 +324,7 @@ fn warn(what: &str, error: &Error) {
 
 fn accepts(host: &str, port: u16) -> bool {
     let addresses =
-        (host, port).to_socket_addrs().map_or_else(|_| Vec::new(), |all| all.collect::<Vec<SocketAddr>>());
+        (host, port).to_socket_addrs().map_or_else(|_| Vec::new(), Iterator::collect::<Vec<SocketAddr>>);
     addresses.iter().any(|address| TcpStream::connect_timeout(address, Duration::from_millis(500)).is_ok())
 }
 

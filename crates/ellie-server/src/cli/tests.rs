@@ -73,7 +73,9 @@ fn every_line_of_the_reference_is_understood() {
 
 #[test]
 fn values_mean_what_they_say() {
-    let Command::Register(r) = parse("ellie register users -p 1 --ttl 1500 -t a,b -t c -m k=v=w") else { panic!() };
+    let Command::Register(r) = parse("ellie register users -p 1 --ttl 1500 -t a,b -t c -m k=v=w") else {
+        panic!()
+    };
     assert_eq!(r.described.ttl, Some(Duration::from_millis(1500)), "a bare integer is milliseconds");
     assert_eq!(r.described.tag, ["a", "b", "c"]);
     assert_eq!(r.described.meta, [("k".to_owned(), "v=w".to_owned())]);
@@ -118,13 +120,19 @@ fn what_is_not_right_is_a_matter_of_usage() {
 
 #[test]
 fn flags_become_settings_that_know_their_name() {
-    let cli = try_parse("ellie serve --data-dir d --ephemeral --set gateway.listen=127.0.0.1:1 --gateway-listen 127.0.0.1:2")
-        .unwrap();
+    let cli = try_parse(
+        "ellie serve --data-dir d --ephemeral --set gateway.listen=127.0.0.1:1 --gateway-listen 127.0.0.1:2",
+    )
+    .unwrap();
     let Command::Serve(args) = &cli.command else { panic!() };
     let ctx = super::context::Context::new(cli.common.clone(), std::collections::BTreeMap::new());
     let sources: Sources = ctx.sources(&args.settings);
     assert_eq!(sources.path().to_str(), Some(DEFAULT_FILE));
-    let setting = |key: &str, value: &str, flag: &str| Setting { key: key.into(), value: value.into(), flag: flag.into() };
+    let setting = |key: &str, value: &str, flag: &str| Setting {
+        key: key.into(),
+        value: value.into(),
+        flag: flag.into(),
+    };
     assert_eq!(
         sources.flags,
         [
@@ -147,8 +155,15 @@ fn the_reference_names_every_command() {
 
 #[test]
 fn spans_are_short() {
-    for (ms, text) in [(0, "0ms"), (999, "999ms"), (5_000, "5s"), (60_000, "1m"), (90_500, "1m 30s"), (3_700_000, "1h 1m"), (90_000_000, "1d 1h")]
-    {
+    for (ms, text) in [
+        (0, "0ms"),
+        (999, "999ms"),
+        (5_000, "5s"),
+        (60_000, "1m"),
+        (90_500, "1m 30s"),
+        (3_700_000, "1h 1m"),
+        (90_000_000, "1d 1h"),
+    ] {
         assert_eq!(span(Duration::from_millis(ms)), text);
     }
 }

@@ -128,7 +128,7 @@ fn compare<'a, T: PartialEq + 'a>(
         match find(&old, key) {
             None => changes.push(Change { key: key.clone(), from: None, to: there() }),
             Some(was) if was != *value => {
-                changes.push(Change { key: key.clone(), from: there(), to: there() })
+                changes.push(Change { key: key.clone(), from: there(), to: there() });
             }
             Some(_) => {}
         }

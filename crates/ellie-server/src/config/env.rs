@@ -33,7 +33,7 @@ pub(super) fn variable(key: &str) -> String {
     format!("ELLIE_{}", key.replacen('.', "__", 1).to_ascii_uppercase())
 }
 
-fn put(table: &mut Table, section: &str, key: &str, value: &str, origin: Origin) {
+fn put(table: &mut Table, section: &str, key: &str, value: &str, origin: &Origin) {
     let entry = |key: &str, value| Entry {
         key: key.into(),
         origin: origin.clone(),
@@ -60,12 +60,12 @@ pub(super) fn environment(env: &BTreeMap<String, String>) -> [Table; 2] {
         let origin = Origin::Env(name.clone());
         if let Some((_, key)) = ALIASES.iter().find(|(alias, _)| alias == name) {
             if let Some((section, key)) = key.split_once('.') {
-                put(&mut aliases, section, key, value, origin);
+                put(&mut aliases, section, key, value, &origin);
             }
         } else if let Some((section, key)) =
             name.strip_prefix("ELLIE_").and_then(|rest| rest.split_once("__"))
         {
-            put(&mut prefixed, &section.to_ascii_lowercase(), &key.to_ascii_lowercase(), value, origin);
+            put(&mut prefixed, &section.to_ascii_lowercase(), &key.to_ascii_lowercase(), value, &origin);
         }
     }
     [aliases, prefixed]
@@ -76,7 +76,7 @@ pub(super) fn flags(settings: &[Setting]) -> Table {
     let mut table = Table::new();
     for Setting { key, value, flag } in settings {
         let (section, key) = key.split_once('.').unwrap_or((key, ""));
-        put(&mut table, section, key, value, Origin::Flag(flag.clone()));
+        put(&mut table, section, key, value, &Origin::Flag(flag.clone()));
     }
     table
 }

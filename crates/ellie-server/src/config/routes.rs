@@ -18,11 +18,15 @@ pub(super) fn read(layers: &[&Table], out: &mut Findings) -> Vec<Route> {
         let section = Section::inner(path.clone(), table, out);
         let Some((mut route, named)) = route(section, table, &origin) else { continue };
         if let Some(twin) = routes.iter().find(|r| same_match(r, &route)) {
-            out.warnings.push(format!("{origin}: {path} matches what `{}` matches and never gets a request", twin.id));
+            out.warnings.push(format!(
+                "{origin}: {path} matches what `{}` matches and never gets a request",
+                twin.id
+            ));
         }
         if !named {
             let base = std::mem::take(&mut route.id);
-            route.id = (1..).map(|n| if n == 1 { base.clone() } else { format!("{base}-{n}") })
+            route.id = (1..)
+                .map(|n| if n == 1 { base.clone() } else { format!("{base}-{n}") })
                 .find(|id| !seen.contains_key(id))
                 .unwrap_or(base);
         }
@@ -76,7 +80,8 @@ fn route(mut s: Section<'_>, table: &Table, origin: &Origin) -> Option<(Route, b
                 field: fault.field.replace("rateLimit.windowMs", "rateLimit.window"),
                 message: fault.message.replace("windowMs", "window"),
             });
-            let placed = renamed.filter_map(|fault| super::services::place(fault, &path, table, origin)).collect();
+            let placed =
+                renamed.filter_map(|fault| super::services::place(&fault, &path, table, origin)).collect();
             s.out().extend(placed);
             s.finish();
             None
@@ -85,7 +90,8 @@ fn route(mut s: Section<'_>, table: &Table, origin: &Origin) -> Option<(Route, b
 }
 
 fn of(r: &ellie_gateway::route::Route) -> Route {
-    let pairs = |all: &[ellie_gateway::route::Match]| all.iter().map(|m| (m.name.clone(), m.value.clone())).collect();
+    let pairs =
+        |all: &[ellie_gateway::route::Match]| all.iter().map(|m| (m.name.clone(), m.value.clone())).collect();
     Route {
         id: r.id.clone(),
         path: r.path.to_string(),

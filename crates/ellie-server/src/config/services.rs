@@ -34,7 +34,7 @@ pub(super) fn read(layers: &[&Table], out: &mut Findings) -> Services {
                 }
             }
             Err(faults) => {
-                let faults = faults.into_iter().filter_map(|fault| place(fault, &path, table, &origin));
+                let faults = faults.into_iter().filter_map(|fault| place(&fault, &path, table, &origin));
                 out.extend(faults.collect());
             }
         }
@@ -95,7 +95,7 @@ fn metadata(s: &mut Section<'_>) -> BTreeMap<String, String> {
 }
 
 /// A fault in the wire's words, in the file's words and at its place.
-pub(super) fn place(fault: ellie_core::Fault, path: &str, table: &Table, origin: &Origin) -> Option<Fault> {
+pub(super) fn place(fault: &ellie_core::Fault, path: &str, table: &Table, origin: &Origin) -> Option<Fault> {
     let key = snake(&fault.field);
     let mut at = origin;
     let mut level = Some(table);

@@ -675,7 +675,8 @@ fn the_reference_names_every_key() {
     let text = include_str!("../../../../docs/configuration.md");
     for Effective { key, value, .. } in Given::default().ok().effective {
         let (section, name) = key.split_once('.').unwrap();
-        let rows = text.split(&format!("\n## `[{section}]`")).nth(1).and_then(|rest| rest.split("\n## ").next());
+        let rows =
+            text.split(&format!("\n## `[{section}]`")).nth(1).and_then(|rest| rest.split("\n## ").next());
         let rows = rows.unwrap_or_else(|| panic!("docs/configuration.md has no section [{section}]"));
         let row = rows.lines().find(|line| line.starts_with(&format!("| `{name}` |")));
         let row = row.unwrap_or_else(|| panic!("docs/configuration.md does not tell of {key}"));

@@ -40,7 +40,8 @@ fn facts(instances: Vec<Instance>) -> Facts {
         resolved: None,
         health: None,
         breaker: None,
-        routes: serde_json::from_value(json!([{ "id": "u", "path": "/u/*", "serviceName": "users" }])).unwrap(),
+        routes: serde_json::from_value(json!([{ "id": "u", "path": "/u/*", "serviceName": "users" }]))
+            .unwrap(),
         balance: None,
         events: Vec::new(),
         tags: Vec::new(),
@@ -108,10 +109,16 @@ fn operators_are_named_with_their_reason() {
     (light.standing, light.weight) = ("weight-zero".into(), 0);
     let r = report(&facts(vec![drained, off, light]), None);
     assert_eq!(r.verdict, "users is not routable: none of its 3 instances gets traffic");
-    assert!(found(&r, "a", "draining").1.starts_with("by ci ") && found(&r, "a", "draining").1.contains(": deploy; until"));
+    assert!(
+        found(&r, "a", "draining").1.starts_with("by ci ")
+            && found(&r, "a", "draining").1.contains(": deploy; until")
+    );
     assert_eq!(found(&r, "b", "maintenance").0, Level::Problem);
     assert_eq!(found(&r, "c", "weight").0, Level::Problem);
-    assert_eq!(r.hints, ["ellie undrain users a", "ellie maintenance users b --off", "ellie weight users c default"]);
+    assert_eq!(
+        r.hints,
+        ["ellie undrain users a", "ellie maintenance users b --off", "ellie weight users c default"]
+    );
 }
 
 #[test]
@@ -120,7 +127,10 @@ fn an_open_breaker_outweighs_healthy_instances() {
     f.breaker = Some(breaker("open"));
     let r = report(&f, None);
     assert!(!r.routable && r.verdict.contains("circuit breaker is open"), "{}", r.verdict);
-    assert_eq!(said(&r, "breaker"), (Level::Problem, "open since 18s: requests are refused with 503; probe in 42s"));
+    assert_eq!(
+        said(&r, "breaker"),
+        (Level::Problem, "open since 18s: requests are refused with 503; probe in 42s")
+    );
     assert!(r.hints[0].starts_with("ellie breakers reset users"));
     f.breaker = Some(breaker("half_open"));
     assert_eq!(said(&report(&f, None), "breaker").1, "half open, testing: 1/3 probes succeeded");
@@ -141,7 +151,8 @@ fn an_ejected_instance_and_a_missing_route_are_told() {
     let mut f = facts(vec![instance("a")]);
     f.routes.clear();
     let ejected = InstanceBalance { ejected_for: Some(30_000), failures: 5, ..InstanceBalance::default() };
-    f.balance = Some(ServiceBalance { instances: [("a".to_owned(), ejected)].into(), ..ServiceBalance::default() });
+    f.balance =
+        Some(ServiceBalance { instances: [("a".to_owned(), ejected)].into(), ..ServiceBalance::default() });
     let r = report(&f, None);
     assert_eq!(found(&r, "a", "outlier").1, "ejected for 30s more after too many failures in a row");
     assert_eq!(said(&r, "routes").0, Level::Info);
