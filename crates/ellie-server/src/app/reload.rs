@@ -5,8 +5,12 @@ use crate::config::{self, Resolved, Sources};
 use ellie::core::Now;
 use ellie::core::journal::Kind;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+
+/// From the first sign of a changed file to reading it: a file that is written in place is empty for a moment.
+const SETTLE: Duration = Duration::from_millis(100);
 
 /// Follows SIGHUP (`asked`) and changes of the file until `stop`.
 pub(super) async fn follow(
@@ -24,11 +28,16 @@ pub(super) async fn follow(
             .map_err(|e| tracing::warn!(file = %file.display(), "changes of the file are not seen: {e}; SIGHUP reloads it"))
             .ok()
     });
+    // What changed between reading the file and watching it is found by reading it once more.
+    touched.notify_one();
     loop {
         let actor = tokio::select! {
             () = stop.cancelled() => return,
             () = asked.notified() => "SIGHUP",
-            () = touched.notified() => "file change",
+            () = touched.notified() => {
+                tokio::time::sleep(SETTLE).await;
+                "file change"
+            }
         };
         let next = match config::load(sources.clone()) {
             Ok(next) => next,
@@ -52,7 +61,7 @@ async fn apply(running: &Running, current: &Resolved, next: &Resolved, actor: &s
         tracing::warn!("takes effect at the next start only: {change}");
     }
     if diff.live.is_empty() {
-        tracing::info!(actor, "configuration read again: nothing to change");
+        tracing::debug!(actor, "configuration read again: nothing to change");
         return true;
     }
     if let Err(why) = running.reconfigure(next).await {
