@@ -47,8 +47,8 @@ pub(super) fn table(ctx: &Context, breakers: &[Breaker]) -> String {
         Column("FAILURES", Right),
         Column("CALLS", Right),
         Column("RATE", Right),
-        Column("REJECTED", Right),
-        Column("OPENED", Right),
+        Column("REJECTED", ExtraRight),
+        Column("OPENED", ExtraRight),
         Column("NEXT", Flexible),
     ];
     let row = |b: &Breaker| {

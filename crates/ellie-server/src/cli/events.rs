@@ -1,7 +1,7 @@
 //! `ellie events` and `ellie watch`: streams, and the past.
 
 use super::args::{EventsArgs, Format, WatchArgs};
-use super::client::{Client, query, segment};
+use super::client::{Client, query};
 use super::context::Context;
 use super::error::{Code, Error, Result};
 use super::output::clock;
@@ -86,7 +86,7 @@ pub(super) fn watch(ctx: &Context, args: &WatchArgs) -> Result<()> {
     }
     // Of a name that is not there yet its first registration is awaited, so its absence is no error.
     let path = match &args.name {
-        Some(name) => format!("/services/watch?name={}", segment(name)),
+        Some(name) => format!("/services/watch?service={}", query(name)),
         None => "/services/watch".into(),
     };
     follow(&client, &path, None, |kind, _, data| {

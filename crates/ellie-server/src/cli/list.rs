@@ -7,7 +7,7 @@ use super::client::{query, segment};
 use super::context::Context;
 use super::error::{Code, Error, Result};
 use super::output::{ago, millis, percent, span_ms};
-use super::table::{Align::*, BOLD, Cell, Column, DIM, status, style_of};
+use super::table::{Align::*, BOLD, Cell, Column, DIM, status, style_of, wrap};
 use ellie_api::request::StrategyChange;
 use ellie_api::{Health, Instance, Resolved, Service, ServiceDetail, Services, Stats};
 use std::collections::BTreeSet;
@@ -54,7 +54,7 @@ pub(super) fn services(ctx: &Context, args: &ServicesArgs) -> Result<()> {
                 Column("SERVICE", Left),
                 Column("STATUS", Left),
                 Column("ROUTABLE", Right),
-                Column("VERSIONS", Left),
+                Column("VERSIONS", Extra),
                 Column("TAGS", Flexible),
             ];
             let rows: Vec<_> = services.services.iter().map(|s| service_row(s, &overall(&s.name))).collect();
@@ -104,8 +104,8 @@ fn instance_table(ctx: &Context, instances: &[Instance]) -> String {
         Column("ADDRESS", Left),
         Column("STATUS", Left),
         Column("TRAFFIC", Left),
-        Column("WEIGHT", Right),
-        Column("VERSION", Left),
+        Column("WEIGHT", ExtraRight),
+        Column("VERSION", Extra),
         Column("REASON", Flexible),
     ];
     let row = |i: &Instance| {
@@ -193,12 +193,12 @@ pub(super) fn candidates(ctx: &Context, resolved: &Resolved) -> String {
         Column("", Left),
         Column("ID", Left),
         Column("STATUS", Left),
-        Column("WEIGHT", Right),
-        Column("LATENCY", Right),
-        Column("FAILING", Right),
-        Column("IN FLIGHT", Right),
-        Column("COST", Right),
         Column("SHARE", Right),
+        Column("COST", Right),
+        Column("LATENCY", ExtraRight),
+        Column("FAILING", ExtraRight),
+        Column("IN FLIGHT", ExtraRight),
+        Column("WEIGHT", ExtraRight),
         Column("WHY", Flexible),
     ];
     let row = |c: &ellie_api::resolve::Candidate| {
@@ -208,12 +208,12 @@ pub(super) fn candidates(ctx: &Context, resolved: &Resolved) -> String {
             if c.picked { Cell::styled("→", style_of("routable")) } else { "".into() },
             Cell::styled(&c.id, BOLD),
             status(c.status.as_str()),
-            c.weight.to_string().into(),
+            score(&|s| percent(s.share)).into(),
+            score(&|s| format!("{:.2}", s.cost)).into(),
             score(&|s| s.latency_ms.map_or_else(|| "?".into(), millis)).into(),
             score(&|s| percent(s.failure_rate)).into(),
             score(&|s| s.in_flight.to_string()).into(),
-            score(&|s| format!("{:.2}", s.cost)).into(),
-            score(&|s| percent(s.share)).into(),
+            c.weight.to_string().into(),
             c.reason.clone().into(),
         ]
     };
@@ -382,7 +382,10 @@ pub(super) fn stats(ctx: &Context) -> Result<()> {
     ctx.out.print_one(&stats, |s| s.registry.index.to_string(), |text| {
         let (r, h, g) = (&stats.registry, &stats.health_checks, &stats.gateway);
         let mut line = |name: &str, value: String| {
-            let _ = writeln!(text, "{BOLD}{name:<15}{BOLD:#}{value}");
+            let room = ctx.out.width().map_or(usize::MAX, |w| w.saturating_sub(15).max(20));
+            for (i, part) in wrap(&value, room).iter().enumerate() {
+                let _ = writeln!(text, "{BOLD}{:<15}{BOLD:#}{part}", if i == 0 { name } else { "" });
+            }
         };
         line(
             "registry",
@@ -416,7 +419,7 @@ pub(super) fn stats(ctx: &Context) -> Result<()> {
             Column("IN FLIGHT", Right),
             Column("OK", Right),
             Column("FAILED", Right),
-            Column("TIMEOUT", Right),
+            Column("TIMEOUT", ExtraRight),
             Column("LATENCY", Right),
             Column("FAILING", Right),
             Column("EJECTED", Right),

@@ -53,9 +53,9 @@ pub(super) fn table(ctx: &Context, routes: &[Route]) -> String {
         Column("PATH", Flexible),
         Column("SERVICE", Left),
         Column("TARGET", Flexible),
-        Column("TIMEOUT", Right),
-        Column("LIMIT", Left),
-        Column("FROM", Left),
+        Column("TIMEOUT", ExtraRight),
+        Column("LIMIT", Extra),
+        Column("FROM", Extra),
     ];
     let row = |r: &Route| {
         let mut path = r.path.clone();

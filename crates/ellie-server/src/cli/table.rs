@@ -60,15 +60,21 @@ pub(crate) enum Align {
     Right,
     /// To the left, and the first to be shortened.
     Flexible,
+    /// To the left, and left out where there is no room.
+    Extra,
+    /// To the right, and left out where there is no room.
+    ExtraRight,
 }
 
-/// The narrowest a flexible column gets.
-const NARROWEST: usize = 12;
+/// The narrowest a flexible column gets, while others can go.
+const NARROWEST: usize = 20;
+/// The narrowest any column gets, when nothing else helps.
+const LEAST: usize = 8;
 
 /// A table of `columns`; each row has as many cells. `width` is the terminal's, `None` where nothing is cut.
 pub(crate) fn render(columns: &[Column], rows: &[Vec<Cell>], width: Option<usize>) -> String {
     // A column with nothing in it tells nothing.
-    let shown: Vec<usize> = (0..columns.len())
+    let mut shown: Vec<usize> = (0..columns.len())
         .filter(|i| {
             rows.is_empty() || rows.iter().any(|row| row.get(*i).is_some_and(|cell| !cell.text.is_empty()))
         })
@@ -85,7 +91,7 @@ pub(crate) fn render(columns: &[Column], rows: &[Vec<Cell>], width: Option<usize
         .map(Option::unwrap_or_default)
         .collect();
     if let Some(width) = width {
-        shrink(&shown, columns, &mut widths, width);
+        shrink(&mut shown, columns, &mut widths, width);
     }
     let mut out = String::new();
     let header: Vec<Cell> = columns.iter().map(|column| Cell::styled(column.0, DIM)).collect();
@@ -96,7 +102,8 @@ pub(crate) fn render(columns: &[Column], rows: &[Vec<Cell>], width: Option<usize
             let cell = row.get(*i).cloned().unwrap_or_default();
             let text = cut(&cell.text, widths[place]);
             let pad = widths[place].saturating_sub(len(&text));
-            let (before, after) = if columns[*i].1 == Align::Right { (pad, 0) } else { (0, pad) };
+            let (before, after) =
+                if matches!(columns[*i].1, Align::Right | Align::ExtraRight) { (pad, 0) } else { (0, pad) };
             let style = cell.style;
             // Spaces are written only before something, so that no line ends in them.
             if text.is_empty() {
@@ -112,18 +119,32 @@ pub(crate) fn render(columns: &[Column], rows: &[Vec<Cell>], width: Option<usize
     out
 }
 
-fn shrink(shown: &[usize], columns: &[Column], widths: &mut [usize], width: usize) {
-    let total = |widths: &[usize]| widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1);
+/// Makes room: flexible columns get narrower, then extra ones go, the last first, then all but numbers get narrower.
+fn shrink(shown: &mut Vec<usize>, columns: &[Column], widths: &mut Vec<usize>, width: usize) {
+    let over = |widths: &[usize]| widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1) > width;
+    let narrow = |shown: &[usize], widths: &mut [usize], kinds: &[Align], least: usize| {
+        while over(widths) {
+            let of_kind = |place: &usize| kinds.contains(&columns[shown[*place]].1) && widths[*place] > least;
+            match (0..shown.len()).filter(of_kind).max_by_key(|place| widths[*place]) {
+                Some(place) => widths[place] -= 1,
+                None => return,
+            }
+        }
+    };
     loop {
-        let over = total(widths).saturating_sub(width);
-        let widest = (0..shown.len())
-            .filter(|place| columns[shown[*place]].1 == Align::Flexible && widths[*place] > NARROWEST)
-            .max_by_key(|place| widths[*place]);
-        match widest {
-            Some(place) if over > 0 => widths[place] -= 1,
-            _ => return,
+        narrow(shown, widths, &[Align::Flexible], NARROWEST);
+        let extra = shown.iter().rposition(|i| matches!(columns[*i].1, Align::Extra | Align::ExtraRight));
+        match extra {
+            Some(place) if over(widths) => {
+                shown.remove(place);
+                widths.remove(place);
+            }
+            _ => break,
         }
     }
+    // Names are there to be copied: they are cut last.
+    narrow(shown, widths, &[Align::Flexible], LEAST);
+    narrow(shown, widths, &[Align::Left], LEAST);
 }
 
 /// How many columns a text takes; close enough for names, which are ASCII.
@@ -138,6 +159,26 @@ fn cut(text: &str, width: usize) -> String {
         return text.chars().map(clean).collect();
     }
     text.chars().take(width.saturating_sub(1)).map(clean).chain(['…']).collect()
+}
+
+/// Control characters become spaces: those of a name or a reason must not reach the terminal.
+pub(crate) fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Lines of at most `room`, broken at spaces.
+pub(crate) fn wrap(text: &str, room: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in clean(text).split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= room => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.into()),
+        }
+    }
+    lines
 }
 
 #[cfg(test)]
@@ -175,6 +216,17 @@ mod tests {
         assert!(narrow.lines().all(|line| line.chars().count() <= 40), "{narrow}");
         assert!(narrow.contains('…'));
         assert!(plain(&render(&COLUMNS, &rows, None)).contains(reason));
+    }
+
+    #[test]
+    fn extra_columns_go_before_the_reason_does() {
+        let columns =
+            [Column("ID", Align::Left), Column("VERSION", Align::Extra), Column("REASON", Align::Flexible)];
+        let rows = vec![vec!["a".into(), "1.0.0".into(), "a reason of thirty characters".into()]];
+        assert!(plain(&render(&columns, &rows, Some(80))).contains("VERSION"));
+        let narrow = plain(&render(&columns, &rows, Some(25)));
+        assert!(!narrow.contains("VERSION") && narrow.contains("a reason of thirty"), "{narrow}");
+        assert!(narrow.lines().all(|line| line.chars().count() <= 25), "{narrow}");
     }
 
     #[test]

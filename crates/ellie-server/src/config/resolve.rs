@@ -88,7 +88,8 @@ pub(super) fn resolve(input: &Input<'_>) -> Result<Resolved, Faults> {
     let mut listeners = vec![("api.listen", api.listen), ("gateway.listen", gateway.listen)];
     listeners.extend(dashboard.enabled.then_some(("dashboard.listen", dashboard.listen)));
     check_exposure(&listeners, &auth, &mut out);
-    if !discovery.enabled {
+    // A service that could not be read would look like one that is not there.
+    if !discovery.enabled && out.is_clean() {
         without_discovery(&services, &routes, own.is_some(), &mut out);
     }
     if let Some(faults) = out.finish() {

@@ -1,7 +1,7 @@
 //! A report as text.
 
 use super::report::{Finding, Level, Report};
-use crate::cli::table::{BOLD, DIM, GREEN, RED, YELLOW};
+use crate::cli::table::{BOLD, DIM, GREEN, RED, YELLOW, clean, wrap};
 use std::fmt::Write;
 
 /// The topics' column.
@@ -16,8 +16,12 @@ pub(super) fn report(text: &mut String, report: &Report, width: Option<usize>) {
     for instance in &report.instances {
         let style = if instance.routable { GREEN } else { RED };
         let word = if instance.routable { "gets traffic" } else { "gets no traffic" };
-        let _ =
-            writeln!(text, "\n{BOLD}{}{BOLD:#}  {}  {style}{word}{style:#}", instance.id, instance.address);
+        let _ = writeln!(
+            text,
+            "\n{BOLD}{}{BOLD:#}  {}  {style}{word}{style:#}",
+            clean(&instance.id),
+            instance.address
+        );
         for finding in &instance.findings {
             line(text, finding, width);
         }
@@ -48,23 +52,4 @@ fn line(text: &mut String, finding: &Finding, width: Option<usize>) {
             let _ = writeln!(text, "{:indent$}{DIM}{}{part}{DIM:#}", "", if i > 0 { "  " } else { "" });
         }
     }
-}
-
-fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-/// Breaks at spaces; control characters become spaces.
-fn wrap(text: &str, room: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in clean(text).split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= room => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.into()),
-        }
-    }
-    lines
 }
