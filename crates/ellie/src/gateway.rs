@@ -264,8 +264,12 @@ impl ApiGateway {
             Config { listen: address, ..running.config.clone() }
         };
         let table = self.inner.table.clone();
-        // Threads are started and waited for.
-        let started = tokio::task::spawn_blocking(move || Gateway::start(config, table)).await;
+        // What is registered by now is in force for the first request. Threads are started and waited for.
+        let started = tokio::task::spawn_blocking(move || {
+            table.refresh(Now::read().instant);
+            Gateway::start(config, table)
+        })
+        .await;
         let mut running = self.running();
         match started.map_err(io::Error::other).and_then(|result| result) {
             Ok(gateway) => {

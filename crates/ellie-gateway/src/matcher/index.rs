@@ -69,7 +69,7 @@ struct Terms {
 }
 
 /// Finds the route of a request among those it was made from.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Index {
     terms: Box<[Terms]>,
     exact: Map<Group>,
@@ -80,6 +80,13 @@ pub struct Index {
 const ROOT: u32 = 0;
 /// A host is at most 253 bytes; what is longer matches no pattern.
 const MAX_HOST: usize = 255;
+
+impl Default for Index {
+    /// Finds nothing.
+    fn default() -> Self {
+        Self::new(&[])
+    }
+}
 
 impl Index {
     /// Prepares the routes, whatever their order.
@@ -95,9 +102,10 @@ impl Index {
                     route: route.clone(),
                 })
                 .collect(),
+            exact: Map::default(),
+            // There is always a root, so that a walk can begin.
             nodes: vec![Node::default()],
             has_hosts: routes.iter().any(|r| r.host.is_some()),
-            ..Self::default()
         };
         for i in order {
             let route = &routes[i];
