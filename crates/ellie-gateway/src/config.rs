@@ -26,13 +26,13 @@ pub struct Config {
     pub access_log: AccessLog,
     /// The server's side of TLS on this listener.
     pub tls: Option<Arc<rustls::ServerConfig>>,
-    /// The client's side of TLS to instances that speak `https`.
+    /// The client's side of TLS to instances that speak `https`; `None` trusts the roots that the system trusts.
     pub upstream_tls: Option<Arc<rustls::ClientConfig>>,
     /// What can change while it runs.
     pub live: Live,
 }
 
-/// What can change while the gateway runs; in force for the next request.
+/// What can change while the gateway runs; in force within a second.
 #[derive(Clone)]
 pub struct Live {
     /// Until a request's head has arrived whole, from its first byte.

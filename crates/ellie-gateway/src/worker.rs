@@ -5,15 +5,15 @@ use crate::config::{Config, Live};
 use crate::forward::{self, Work};
 use crate::io::{Scratch, Stream};
 use crate::table::{Table, TableHandle};
-use crate::upstream::Pool;
+use crate::upstream::{Pool, native_tls};
 use arc_swap::ArcSwap;
 use ellie_policy::Rng;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -26,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) live: ArcSwap<Live>,
     pub(crate) table: Arc<TableHandle>,
     pub(crate) log: Option<Log>,
+    /// The client's side of TLS; made when the first instance needs it.
+    pub(crate) upstream_tls: OnceLock<Arc<rustls::ClientConfig>>,
     /// Client connections over all threads.
     pub(crate) connections: AtomicUsize,
     /// Cancelled: no new connections, idle ones close, every answer closes its connection.
@@ -34,6 +36,10 @@ pub(crate) struct Shared {
     pub(crate) abort: CancellationToken,
 }
 
+/// A table, counted by the thread alone, so that requests on different threads write no word in common.
+#[allow(clippy::redundant_allocation, reason = "the outer count is the point")]
+type Snapshot = Rc<Arc<Table>>;
+
 /// The state of one thread.
 pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
@@ -41,9 +47,10 @@ pub(crate) struct Worker {
     pub(crate) rng: RefCell<Rng>,
     pub(crate) scratch: Scratch,
     /// Buffers of requests that have ended.
+    #[allow(clippy::vec_box, reason = "they are lent and given back as boxes")]
     spare: RefCell<Vec<Box<Work>>>,
     live: RefCell<Arc<Live>>,
-    table: RefCell<Rc<Arc<Table>>>,
+    table: RefCell<Snapshot>,
     latest: Cell<Instant>,
     date: RefCell<Date>,
     draining: Cell<bool>,
@@ -90,13 +97,30 @@ impl Worker {
     }
 
     /// The table in force. What it returns is this thread's own: cloning it disturbs no other.
-    pub(crate) fn table(&self) -> Rc<Arc<Table>> {
+    pub(crate) fn table(&self) -> Snapshot {
         let current = self.shared.table.cell().load();
         let mut known = self.table.borrow_mut();
         if !Arc::ptr_eq(&current, &known) {
             *known = Rc::new(current.clone());
         }
         known.clone()
+    }
+
+    /// The client's side of TLS to instances: as configured, else with the roots that the system trusts.
+    pub(crate) async fn upstream_tls(&self) -> Arc<rustls::ClientConfig> {
+        if let Some(known) = self.shared.upstream_tls.get() {
+            return known.clone();
+        }
+        let shared = self.shared.clone();
+        let make = move || {
+            shared.upstream_tls.get_or_init(|| native_tls(shared.config.upstream_tls.clone())).clone()
+        };
+        // Reading the system's roots takes files and time.
+        match tokio::task::spawn_blocking(make.clone()).await {
+            Ok(config) => config,
+            // The runtime is going down; whoever waits for this goes with it.
+            Err(_) => make(),
+        }
     }
 
     /// What can change while running, as it is now.
@@ -182,8 +206,13 @@ impl Worker {
                 _ = sweep.tick() => self.sweep(),
             }
         }
-        drop(listener);
         self.draining.set(true);
+        // What the kernel has accepted already is served; closing would reset it.
+        let mut cx = std::task::Context::from_waker(Waker::noop());
+        while let std::task::Poll::Ready(Ok((stream, peer))) = listener.poll_accept(&mut cx) {
+            self.welcome(stream, peer);
+        }
+        drop(listener);
         self.pool.borrow_mut().clear();
         let wakers: Vec<Waker> = self.wakers.borrow().slots.iter().flatten().cloned().collect();
         wakers.iter().for_each(Waker::wake_by_ref);

@@ -394,7 +394,7 @@ impl Clusters {
         if before == Some(strategy) {
             return Ok(());
         }
-        self.switched(state, service, format!("set to {strategy}"), actor, now);
+        self.switched(state, service, &format!("set to {strategy}"), actor, now);
         Ok(())
     }
 
@@ -404,7 +404,7 @@ impl Clusters {
         let had = state.strategies.services.remove(service).is_some();
         if had {
             let global = state.strategies.global;
-            self.switched(state, Some(service), format!("back to the global one, {global}"), actor, now);
+            self.switched(state, Some(service), &format!("back to the global one, {global}"), actor, now);
         }
         had
     }
@@ -413,7 +413,7 @@ impl Clusters {
         &self,
         mut state: MutexGuard<'_, State>,
         service: Option<&str>,
-        what: String,
+        what: &str,
         actor: &str,
         now: Now,
     ) {

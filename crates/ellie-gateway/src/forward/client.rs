@@ -116,9 +116,6 @@ impl Client {
                         Err(invalid) => return Poll::Ready(Err(End::Invalid(invalid, begun))),
                     }
                 }
-                if work.is_none() && worker.is_draining() {
-                    return Poll::Ready(Err(End::Silent));
-                }
                 let stream = &mut self.stream;
                 let read = worker.scratch.with(|scratch| {
                     let read = stream.poll_receive(cx, scratch);
@@ -147,6 +144,10 @@ impl Client {
                         }
                     }
                     Poll::Pending => {
+                        // A request that is here already is still served in a drain.
+                        if work.is_none() && worker.is_draining() {
+                            return Poll::Ready(Err(End::Silent));
+                        }
                         if self.watchdog.poll(cx).is_pending() {
                             return Poll::Pending;
                         }

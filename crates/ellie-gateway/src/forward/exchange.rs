@@ -436,17 +436,7 @@ async fn try_on(
             Err(failed) => return Err(failed),
         }
     }
-    let tls = if upstream.tls {
-        let Some(config) = worker.shared.config.upstream_tls.clone() else {
-            return Err(Failed::Connect {
-                timed_out: false,
-                why: "TLS to instances is not configured".into(),
-            });
-        };
-        Some(config)
-    } else {
-        None
-    };
+    let tls = if upstream.tls { Some(worker.upstream_tls().await) } else { None };
     let left = times.deadline.saturating_duration_since(Instant::now());
     let mut stream = connect(upstream, tls, connect_timeout.min(left)).await.map_err(|e| {
         Failed::Connect { timed_out: e.kind() == std::io::ErrorKind::TimedOut, why: e.to_string() }

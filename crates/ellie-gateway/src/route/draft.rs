@@ -115,7 +115,7 @@ impl Draft {
         let tags = tags(&mut f, self.tags);
         let timeout = self.timeout.and_then(|ms| f.take(duration("timeout", ms)));
         let retries = self.retries.and_then(|n| f.take(count("retries", n, 0, limits::RETRIES)));
-        let rate_limit = self.rate_limit.and_then(|draft| rate_limit(&mut f, draft));
+        let rate_limit = self.rate_limit.and_then(|draft| rate_limit(&mut f, &draft));
         let max_body = self.max_body.and_then(|n| match u64::try_from(n) {
             Ok(n) if n <= limits::BODY => Some(n),
             _ => {
@@ -310,7 +310,7 @@ fn count(field: &str, n: i128, least: u32, most: u32) -> Result<u32, Fault> {
     }
 }
 
-fn rate_limit(f: &mut Faults, draft: RateLimitDraft) -> Option<RateLimit> {
+fn rate_limit(f: &mut Faults, draft: &RateLimitDraft) -> Option<RateLimit> {
     let window = match draft.window_ms {
         Some(ms) => f.take(duration("rateLimit.windowMs", ms)),
         None => f.take(Err(Fault::new("rateLimit.windowMs", "is required: milliseconds"))),

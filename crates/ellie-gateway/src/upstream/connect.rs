@@ -32,3 +32,24 @@ async fn open(upstream: &Upstream, tls: Option<Arc<rustls::ClientConfig>>) -> io
     let stream = tokio_rustls::TlsConnector::from(config).connect(name, tcp).await?;
     Ok(Stream::Client(Box::new(stream)))
 }
+
+/// The configuration that was given, or one with the system's roots.
+pub(crate) fn native_tls(given: Option<Arc<rustls::ClientConfig>>) -> Arc<rustls::ClientConfig> {
+    given.unwrap_or_else(|| {
+        let mut roots = rustls::RootCertStore::empty();
+        let found = rustls_native_certs::load_native_certs();
+        for error in &found.errors {
+            tracing::warn!("a root certificate of the system can't be read: {error}");
+        }
+        let (added, ignored) = roots.add_parsable_certificates(found.certs);
+        tracing::debug!("{added} root certificates are trusted, {ignored} could not be used");
+        let mut config =
+            rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .expect("ring has the suites of TLS 1.2 and 1.3")
+                .with_root_certificates(roots)
+                .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Arc::new(config)
+    })
+}

@@ -280,12 +280,23 @@ impl Fixture {
         route: impl FnOnce(&mut route::Draft),
         settings: impl FnOnce(&mut Settings),
     ) -> Self {
+        Self::speaking("http", instances, configure, route, settings)
+    }
+
+    pub fn speaking(
+        protocol: &str,
+        instances: &[SocketAddr],
+        configure: impl FnOnce(&mut Config),
+        route: impl FnOnce(&mut route::Draft),
+        settings: impl FnOnce(&mut Settings),
+    ) -> Self {
         let registry = Arc::new(Registry::new(ellie_core::registry::Settings::default(), Arc::default()));
         let now = Now::read();
         for (i, address) in instances.iter().enumerate() {
             let draft = Draft {
                 name: Some("svc".into()),
                 id: Some(format!("svc-{i}")),
+                protocol: Some(protocol.into()),
                 host: Some(address.ip().to_string()),
                 port: Some(address.port().into()),
                 check: Some(CheckDraft { kind: Some("none".into()), ..CheckDraft::default() }),
