@@ -20,10 +20,21 @@ fn machine() -> MutexGuard<'static, ()> {
 
 #[test]
 fn an_upstream_that_crashes_and_returns_costs_no_idempotent_request() {
+    crash_and_return("health_based");
+}
+
+#[test]
+fn under_round_robin_a_passed_check_ends_an_ejection() {
+    crash_and_return("round_robin");
+}
+
+fn crash_and_return(strategy: &str) {
     let Some(wrk) = peer("wrk", "wrk") else { return };
     let _alone = machine();
     let ellie = Ellie::builder()
-        .config("[health]\ninterval = \"1s\"\ntimeout = \"500ms\"\n\n[load_balancing]\nstrategy = \"round_robin\"\n")
+        .config(&format!(
+            "[health]\ninterval = \"1s\"\ntimeout = \"500ms\"\n\n[load_balancing]\nstrategy = \"{strategy}\"\n"
+        ))
         .start();
     let Some(mut upstreams) = start_upstreams(&ellie) else { return };
 

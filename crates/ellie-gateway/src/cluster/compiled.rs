@@ -2,7 +2,7 @@
 
 use super::live::{Live, Upstream};
 use super::{Refusal, Settings};
-use ellie_core::ServiceName;
+use ellie_core::{ServiceName, Status};
 use ellie_core::discovery::{self, Level, Standing};
 use ellie_core::model::Instance;
 use ellie_core::registry::Service;
@@ -127,16 +127,28 @@ impl Cluster {
     ) -> Self {
         let busy = parts.live.stats.any();
         let mut known = previous.map(|p| p.entries.iter()).into_iter().flatten().peekable();
+        let mut recovered = Vec::new();
         // Both are in the order of ids.
         let upstream = |instance: &Arc<Instance>| {
             let id = &instance.registration.id;
             while known.next_if(|e| e.upstream.id < *id).is_some() {}
             match known.peek() {
-                Some(e) if e.upstream.identity == instance.incarnation => e.upstream.clone(),
+                Some(e) if e.upstream.identity == instance.incarnation => {
+                    if e.instance.status == Status::Unhealthy && instance.status != Status::Unhealthy {
+                        recovered.push(e.upstream.clone());
+                    }
+                    e.upstream.clone()
+                }
                 _ => Arc::new(Upstream::new(instance, now)),
             }
         };
         let cluster = Self::build(service, Box::default(), parts, upstream);
+        // A check has seen it work again: what it did before it was down is no reason to wait any longer.
+        if let Some(detector) = &cluster.detector {
+            for upstream in recovered {
+                detector.reinstate(&upstream.outlier);
+            }
+        }
         for entry in &cluster.entries {
             entry.upstream.set_rotation(entry.member.is_some(), busy, now);
         }
