@@ -93,7 +93,10 @@ impl LoadBalancer {
         let name = service.as_ref().map(ServiceName::as_str);
         let switched = self.clusters.set_strategy(strategy, name, self.actor.as_str(), Now::read());
         switched.map_err(|full| {
-            Fault::new("service", format!("{} services have a strategy of their own, the most that may", full.limit))
+            Fault::new(
+                "service",
+                format!("{} services have a strategy of their own, the most that may", full.limit),
+            )
         })
     }
 
@@ -128,7 +131,11 @@ impl LoadBalancer {
     ///
     /// # Errors
     /// [`Error`].
-    pub fn get_service_instance_with_tags<S: AsRef<str>>(&self, name: &str, tags: &[S]) -> Result<Lease, Error> {
+    pub fn get_service_instance_with_tags<S: AsRef<str>>(
+        &self,
+        name: &str,
+        tags: &[S],
+    ) -> Result<Lease, Error> {
         let service = ServiceName::new(name).map_err(|_| Error::UnknownService { name: name.into() })?;
         let now = Now::read().instant;
         let attempt = RNG.with_borrow_mut(|rng| self.clusters.pick(&service, tags, now, rng))?;

@@ -1,7 +1,7 @@
 //! Who is there: registration, leases, operators' decisions, lookup and watches.
 
-use crate::watch::Watch;
 use crate::IntoRegistration;
+use crate::watch::Watch;
 use ellie_core::discovery::{Selection, select};
 use ellie_core::journal::Journal;
 use ellie_core::model::{Actor, Instance, Registration};

@@ -47,11 +47,7 @@ pub struct RouteInfo(Draft);
 impl RouteInfo {
     /// Requests to `path` (`/users`, or `/users/*` with all below it) are answered by the service `service_name`.
     pub fn new(path: impl Into<String>, service_name: impl Into<String>) -> Self {
-        Self(Draft {
-            path: Some(path.into()),
-            service_name: Some(service_name.into()),
-            ..Draft::default()
-        })
+        Self(Draft { path: Some(path.into()), service_name: Some(service_name.into()), ..Draft::default() })
     }
 
     /// An id of its own; made from method, host and path where absent.
@@ -258,7 +254,10 @@ impl ApiGateway {
         let config = {
             let mut running = self.running();
             if !matches!(running.gateway, Slot::Stopped) {
-                return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the gateway has been started already"));
+                return Err(io::Error::new(
+                    io::ErrorKind::AlreadyExists,
+                    "the gateway has been started already",
+                ));
             }
             running.gateway = Slot::Starting;
             Config { listen: address, ..running.config.clone() }

@@ -136,9 +136,7 @@ pub use balancer::{Lease, LoadBalancer};
 pub use breaker::CircuitBreakerManager;
 pub use discovery::ServiceDiscovery;
 pub use ellie_core::model::{Actor, CheckDraft, CheckReport, Draft, Instance, Mark, Operator, Protocol};
-pub use ellie_core::registry::{
-    Cause, Change, ChangeKind, Command, Operation, Registry, Rejected, Snapshot,
-};
+pub use ellie_core::registry::{Cause, Change, ChangeKind, Command, Operation, Registry, Rejected, Snapshot};
 pub use ellie_core::{Fault, InstanceId, Now, Registration, ServiceName, Source, Status};
 pub use ellie_policy::balance::Strategy as LoadBalancingStrategy;
 pub use gateway::{ApiGateway, RouteInfo};

@@ -1,7 +1,7 @@
 //! What a program says of a service that it registers.
 
-use ellie_core::model::{CheckDraft, Draft, Registration};
 use ellie_core::Fault;
+use ellie_core::model::{CheckDraft, Draft, Registration};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -52,7 +52,8 @@ impl Settings {
             ));
         }
         if let Err(invalid) = self.health.validate() {
-            faults.extend(invalid.0.into_iter().map(|f| Fault::new(format!("health.{}", f.field), f.message)));
+            faults
+                .extend(invalid.0.into_iter().map(|f| Fault::new(format!("health.{}", f.field), f.message)));
         }
         if let Err(more) = self.clusters.validate() {
             faults.extend(more);

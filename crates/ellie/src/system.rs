@@ -144,15 +144,14 @@ impl Builder {
         settings.validate().map_err(StartError::Settings)?;
         let now = Now::read();
         let registry = Arc::new(Registry::new(settings.registry.clone(), Arc::new(Journal::default())));
-        let checker = HealthChecker::new(registry.clone(), settings.health.clone(), settings.health_tls.clone())
-            .map_err(StartError::Health)?;
+        let checker =
+            HealthChecker::new(registry.clone(), settings.health.clone(), settings.health_tls.clone())
+                .map_err(StartError::Health)?;
         let (for_writer, queue) = (registry.clone(), settings.registrar);
         let registrar = blocking(move || {
             let store: Box<dyn Store> = match keep {
                 Keep::Nothing => Box::new(Ephemeral),
-                Keep::Directory(directory) => {
-                    Box::new(Embedded::open(directory).map_err(StartError::Store)?)
-                }
+                Keep::Directory(directory) => Box::new(Embedded::open(directory).map_err(StartError::Store)?),
                 Keep::Store(store) => store,
             };
             Registrar::start(for_writer, store, queue).map_err(StartError::Registrar)
@@ -161,9 +160,10 @@ impl Builder {
 
         let checker = Arc::new(checker);
         let seed = Rng::from_entropy().next_u64();
-        let clusters = Arc::new(Clusters::new(registry.clone(), settings.clusters.clone(), seed, now.instant));
+        let clusters =
+            Arc::new(Clusters::new(registry.clone(), settings.clusters.clone(), seed, now.instant));
         let routes = Arc::new(Routes::new(registry.journal().clone()));
-        let table = TableHandle::new(clusters.clone(), routes.clone(), settings.routes.clone(), now.instant);
+        let table = TableHandle::new(clusters.clone(), routes.clone(), settings.routes, now.instant);
         let table = Arc::new(match explain {
             Some(authorize) => table.with_explain(authorize),
             None => table,
@@ -292,11 +292,15 @@ impl Ellie {
         settings.validate()?;
         let now = Now::read();
         self.health.checker().configure(settings.health.clone()).map_err(|invalid| {
-            invalid.0.into_iter().map(|f| Fault::new(format!("health.{}", f.field), f.message)).collect::<Vec<_>>()
+            invalid
+                .0
+                .into_iter()
+                .map(|f| Fault::new(format!("health.{}", f.field), f.message))
+                .collect::<Vec<_>>()
         })?;
         self.registry().configure(settings.registry.clone(), now);
         self.inner.clusters.configure(settings.clusters.clone(), now)?;
-        self.gateway.table().configure(settings.routes.clone(), now.instant);
+        self.gateway.table().configure(settings.routes, now.instant);
         self.gateway.configure(settings.gateway.clone());
         *self.inner.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
         Ok(())

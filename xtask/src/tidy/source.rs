@@ -31,7 +31,7 @@ struct Rules<'a> {
     lines: Vec<&'a str>,
     /// The first line (from 0) of the tests; all of it for a file that is one.
     tests_from: usize,
-    /// A program of its own that no user runs: a test, a benchmark, a fuzz target.
+    /// What no user runs: a test, a benchmark with its tools, a fuzz target.
     aside: bool,
 }
 
@@ -40,7 +40,11 @@ impl<'a> Rules<'a> {
         let lines: Vec<&str> = file.text.lines().collect();
         let path = file.path.as_str();
         let folder = |name: &str| path.split('/').any(|part| part == name);
-        let aside = folder("tests") || folder("benches") || folder("fuzz") || path.ends_with("/tests.rs");
+        let aside = folder("tests")
+            || folder("benches")
+            || folder("fuzz")
+            || path.starts_with("bench/")
+            || path.ends_with("/tests.rs");
         let starts = |line: &str| {
             line.trim_start().starts_with("#[cfg(test") || line.trim_start().starts_with("#[cfg(all(test")
         };

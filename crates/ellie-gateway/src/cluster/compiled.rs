@@ -2,10 +2,10 @@
 
 use super::live::{Live, Upstream};
 use super::{Refusal, Settings};
-use ellie_core::{ServiceName, Status};
 use ellie_core::discovery::{self, Level, Standing};
 use ellie_core::model::Instance;
 use ellie_core::registry::Service;
+use ellie_core::{ServiceName, Status};
 use ellie_policy::balance::{Candidates, Member, Score, Strategy};
 use ellie_policy::breaker::Breaker;
 use ellie_policy::outlier::Detector;

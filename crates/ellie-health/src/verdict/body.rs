@@ -81,7 +81,7 @@ mod tests {
         .unwrap();
         assert_eq!(body.status, Some(Status::Degraded));
         assert_eq!(body.memory, Some(Memory { used: 4.5e6, total: 6e6, percentage: 75.0 }));
-        assert_eq!(body.dependencies["redis"], false);
+        assert!(!body.dependencies["redis"]);
     }
 
     #[test]

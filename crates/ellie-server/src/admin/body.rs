@@ -36,14 +36,16 @@ async fn read(state: &AdminState, request: Request, optional: bool, factor: usiz
     }
     let limit = settings.max_body.saturating_mul(factor);
     let too_large = || Error::new(kind::BODY_TOO_LARGE, format!("the body has more than {limit} bytes"));
-    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    let announced =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|n| n > limit as u64) {
         discard(request).await;
         return Err(too_large().with_header(header::CONNECTION, HeaderValue::from_static("close")));
     }
     let close = |error: Error| error.with_header(header::CONNECTION, HeaderValue::from_static("close"));
     let mut body = request.into_body();
-    let collected = tokio::time::timeout(settings.request_timeout, Limited::new(&mut body, limit).collect()).await;
+    let collected =
+        tokio::time::timeout(settings.request_timeout, Limited::new(&mut body, limit).collect()).await;
     let bytes: Bytes = match collected {
         Ok(Ok(collected)) => collected.to_bytes(),
         Ok(Err(e)) if e.is::<LengthLimitError>() => {
@@ -75,7 +77,8 @@ fn root(e: &(dyn std::error::Error + 'static)) -> String {
 /// JSON, nothing said, or what `curl -d` says unless told otherwise.
 fn check_type(request: &Request) -> Result<()> {
     let Some(value) = request.headers().get(header::CONTENT_TYPE) else { return Ok(()) };
-    let essence = value.to_str().unwrap_or("?").split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let essence =
+        value.to_str().unwrap_or("?").split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let fine = essence == "application/json"
         || (essence.starts_with("application/") && essence.ends_with("+json"))
         || essence == "application/x-www-form-urlencoded";
@@ -83,7 +86,10 @@ fn check_type(request: &Request) -> Result<()> {
         return Ok(());
     }
     let essence = ellie_core::model::excerpt(&essence);
-    Err(Error::new(kind::UNSUPPORTED_MEDIA_TYPE, format!("`{essence}` is not read here; send application/json")))
+    Err(Error::new(
+        kind::UNSUPPORTED_MEDIA_TYPE,
+        format!("`{essence}` is not read here; send application/json"),
+    ))
 }
 
 /// Takes what a refused request still sends, within bounds: a client that is cut off while it writes never sees why.

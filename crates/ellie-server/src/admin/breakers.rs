@@ -56,7 +56,11 @@ fn one(state: &AdminState, name: &str) -> Result<Json<Breaker>> {
 }
 
 /// The `ttl` (not for a reset) and `reason` of an operator's call.
-async fn terms(state: &AdminState, request: Request, with_ttl: bool) -> Result<(Option<Duration>, Option<String>)> {
+async fn terms(
+    state: &AdminState,
+    request: Request,
+    with_ttl: bool,
+) -> Result<(Option<Duration>, Option<String>)> {
     Query::new(request.uri().query()).finish()?;
     let value = body::json(state, request, true).await?;
     let mut faults = Faults::default();

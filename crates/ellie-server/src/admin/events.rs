@@ -9,8 +9,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::sse::Event as SseEvent;
 use axum::response::{IntoResponse, Response};
-use ellie_api::{Events, Resync};
 use ellie_api::problem::kind;
+use ellie_api::{Events, Resync};
 use ellie_core::journal::{CAPACITY, Event, Journal};
 use futures_util::stream::unfold;
 use http::{HeaderMap, Uri, header};
@@ -44,7 +44,11 @@ fn past(journal: &Journal, since: u64, last: u64, wanted: &Wanted) -> VecDeque<A
 }
 
 /// The handler.
-pub(super) async fn events(State(state): State<AdminState>, headers: HeaderMap, uri: Uri) -> Result<Response> {
+pub(super) async fn events(
+    State(state): State<AdminState>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response> {
     let mut query = Query::new(uri.query());
     let since = query.number("since");
     let last = query.number("last");
@@ -52,7 +56,9 @@ pub(super) async fn events(State(state): State<AdminState>, headers: HeaderMap, 
     query.finish()?;
     if last.is_some_and(|n| n > CAPACITY as u64) {
         let message = format!("at most {CAPACITY} are kept");
-        return Err(Error::new(kind::INVALID_QUERY, "the query string has faults").with_field("last", message));
+        return Err(
+            Error::new(kind::INVALID_QUERY, "the query string has faults").with_field("last", message)
+        );
     }
     let resume = last_event_id(&headers)?.or(since);
     let journal = state.ellie().journal().clone();
@@ -90,7 +96,8 @@ pub(super) async fn events(State(state): State<AdminState>, headers: HeaderMap, 
 
 /// A list is sent to whoever names JSON and not an event stream; a browser's `EventSource` and curl get the stream.
 fn wants_list(headers: &HeaderMap) -> bool {
-    let accepted: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok()).collect();
+    let accepted: Vec<&str> =
+        headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok()).collect();
     let accepted = accepted.join(",").to_ascii_lowercase();
     accepted.contains("application/json") && !accepted.contains("text/event-stream")
 }
@@ -116,7 +123,11 @@ impl Cursor {
             match self.ready.pop_front() {
                 Some(Ready::Event(e)) => return Some(json_event("event", e.id, &wire::event(&e))),
                 Some(Ready::Resync(r)) => {
-                    return Some(SseEvent::default().event("resync").data(serde_json::to_string(&r).unwrap_or_default()));
+                    return Some(
+                        SseEvent::default()
+                            .event("resync")
+                            .data(serde_json::to_string(&r).unwrap_or_default()),
+                    );
                 }
                 None => {}
             }
@@ -125,7 +136,8 @@ impl Cursor {
             if let Some(first) = newer.first()
                 && first.id > self.at + 1
             {
-                self.ready.push_back(Ready::Resync(Resync { oldest: first.id - 1, index: self.journal.last_id() }));
+                self.ready
+                    .push_back(Ready::Resync(Resync { oldest: first.id - 1, index: self.journal.last_id() }));
             }
             if let Some(last) = newer.last() {
                 self.at = last.id;

@@ -4,6 +4,7 @@ use super::json::Value;
 use ellie_core::Fault;
 use ellie_core::model::{excerpt, limits};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 /// Faults told in one answer; what is beyond is counted.
@@ -71,10 +72,13 @@ impl<'f> Fields<'f> {
         let prefix = if path.is_empty() { String::new() } else { format!("{path}.") };
         let mut values = BTreeMap::new();
         for (key, value) in pairs {
-            if values.contains_key(&key) {
-                faults.add(format!("{prefix}{}", excerpt(&key)), "is given more than once");
-            } else {
-                values.insert(key, value);
+            match values.entry(key) {
+                Entry::Occupied(first) => {
+                    faults.add(format!("{prefix}{}", excerpt(first.key())), "is given more than once");
+                }
+                Entry::Vacant(place) => {
+                    place.insert(value);
+                }
             }
         }
         Some(Self { prefix, values, known: Vec::new(), faults })
@@ -127,13 +131,6 @@ impl<'f> Fields<'f> {
         match self.take(key)? {
             Value::Int(n) => Some(n),
             other => self.wrong(key, "an integer", &other),
-        }
-    }
-
-    pub(super) fn boolean(&mut self, key: &'static str) -> Option<bool> {
-        match self.take(key)? {
-            Value::Bool(b) => Some(b),
-            other => self.wrong(key, "a boolean", &other),
         }
     }
 
@@ -200,7 +197,11 @@ impl<'f> Fields<'f> {
         if (least..=most).contains(&ms) {
             return Some(Duration::from_millis(ms as u64));
         }
-        let why = if ms < 0 { "a duration can't be negative".into() } else { format!("{least} to {most} is allowed") };
+        let why = if ms < 0 {
+            "a duration can't be negative".into()
+        } else {
+            format!("{least} to {most} is allowed")
+        };
         self.fault(key, format!("is {ms} ms; {why}"));
         None
     }
@@ -226,14 +227,16 @@ impl<'f> Fields<'f> {
                 Some(near) => format!("; did you mean `{near}`?"),
                 None => format!("; known are {}", self.known.join(", ")),
             };
-            self.faults.add(format!("{}{}", self.prefix, excerpt(key)), format!("is not a known field{hint}"));
+            self.faults
+                .add(format!("{}{}", self.prefix, excerpt(key)), format!("is not a known field{hint}"));
         }
     }
 }
 
 /// The known word that `word` was probably meant to be.
 pub(super) fn nearest(word: &str, known: &[&'static str]) -> Option<&'static str> {
-    let plain = |s: &str| s.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    let plain =
+        |s: &str| s.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
     // A long key is no typing error, and comparing it would cost its length.
     let word = plain(word.get(..64).unwrap_or(word));
     known

@@ -2,8 +2,8 @@
 
 use super::body;
 use super::problem::{Error, Result};
-use super::state::{AdminState, Settings};
 use super::serve::Local;
+use super::state::{AdminState, Settings};
 use super::{outer, table};
 use crate::auth::{Identity, Scope};
 use axum::Router;
@@ -164,7 +164,10 @@ fn check_host(host: &str, settings: &Settings, listen: SocketAddr) -> Result<()>
     }
     Err(Error::new(
         kind::UNKNOWN_HOST,
-        format!("`{}` is no name of this server; if it should be, add it to `api.allowed_hosts`", excerpt(host)),
+        format!(
+            "`{}` is no name of this server; if it should be, add it to `api.allowed_hosts`",
+            excerpt(host)
+        ),
     ))
 }
 

@@ -7,8 +7,8 @@ use super::state::AdminState;
 use super::wire;
 use axum::Json;
 use axum::extract::{Path, State};
-use ellie_api::health::{Health, InstanceCounts, InstanceHealth, NamedHealth, ServiceHealth, Summary};
 use ellie_api::Status;
+use ellie_api::health::{Health, InstanceCounts, InstanceHealth, NamedHealth, ServiceHealth, Summary};
 use ellie_core::Now;
 use ellie_core::discovery::select;
 use ellie_core::registry::{Service, Snapshot};
@@ -55,7 +55,10 @@ fn of(snapshot: &Snapshot, service: &Service) -> ServiceHealth {
         degraded: service.counts.degraded,
         unhealthy: service.counts.unhealthy,
         total: service.counts.total(),
-        dependencies: service.dependencies().map(|d| (d.to_owned(), available(snapshot, service, d))).collect(),
+        dependencies: service
+            .dependencies()
+            .map(|d| (d.to_owned(), available(snapshot, service, d)))
+            .collect(),
     }
 }
 

@@ -30,9 +30,7 @@ pub(super) fn failed(error: discovery::Error, at: impl Fn(usize) -> String) -> E
             faults.merge("", found);
             Error::invalid(kind::INVALID_REGISTRATION, faults)
         }
-        discovery::Error::Rejected { at: index, rejected } => {
-            Error::rejected(&rejected, &at(index))
-        }
+        discovery::Error::Rejected { at: index, rejected } => Error::rejected(&rejected, &at(index)),
         other => {
             tracing::error!(cause = %other, "a change could not be made durable");
             Error::new(kind::STORE_UNAVAILABLE, "it can't be made durable at the moment; nothing was changed")
@@ -100,8 +98,11 @@ pub(super) async fn batch(
         return Err(Error::invalid(kind::INVALID_REGISTRATION, faults));
     };
     let removed = batch.deregistrations.len();
-    let deregistered: Vec<Key> =
-        batch.deregistrations.iter().map(|(name, id)| Key { name: name.to_string(), id: id.to_string() }).collect();
+    let deregistered: Vec<Key> = batch
+        .deregistrations
+        .iter()
+        .map(|(name, id)| Key { name: name.to_string(), id: id.to_string() })
+        .collect();
     let keys: Vec<(ServiceName, InstanceId)> =
         batch.registrations.iter().map(|r| (r.name.clone(), r.id.clone())).collect();
     let items = batch
@@ -125,7 +126,11 @@ pub(super) async fn batch(
         .collect();
     let registered = keys
         .into_iter()
-        .map(|key| BatchItem { created: created.contains(&key), name: key.0.to_string(), id: key.1.to_string() })
+        .map(|key| BatchItem {
+            created: created.contains(&key),
+            name: key.0.to_string(),
+            id: key.1.to_string(),
+        })
         .collect();
     let done = BatchDone { index: applied.index, registered, deregistered };
     Ok(with_index(done.index, Json(done)))
@@ -206,10 +211,11 @@ pub(super) async fn check(
     Query::new(request.uri().query()).finish()?;
     no_fields(body::json(&state, request, true).await?)?;
     known(&state, &name, &id)?;
-    let report = state.ellie().health.check_now(&name, &id).await.map_err(|e| match known(&state, &name, &id) {
-        Err(gone) => gone,
-        Ok(_) => Error::new(kind::CHECK_FAILED, e.to_string()),
-    })?;
+    let report =
+        state.ellie().health.check_now(&name, &id).await.map_err(|e| match known(&state, &name, &id) {
+            Err(gone) => gone,
+            Ok(_) => Error::new(kind::CHECK_FAILED, e.to_string()),
+        })?;
     Ok(Json(wire::check(&report)).into_response())
 }
 
@@ -286,7 +292,10 @@ pub(super) async fn weight(
             None
         }
         None => {
-            f.fault("weight", format!("is required: 0 to {}, or null for the registered weight", limits::WEIGHT));
+            f.fault(
+                "weight",
+                format!("is required: 0 to {}, or null for the registered weight", limits::WEIGHT),
+            );
             None
         }
     })

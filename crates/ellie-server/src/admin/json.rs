@@ -116,7 +116,8 @@ mod tests {
 
     #[test]
     fn duplicates_and_number_kinds_are_kept() {
-        let value = parse(br#"{"a":1,"a":2.5,"b":1e3,"c":-7,"d":99999999999999999999,"e":[null,true,"x"]}"#).unwrap();
+        let value =
+            parse(br#"{"a":1,"a":2.5,"b":1e3,"c":-7,"d":99999999999999999999,"e":[null,true,"x"]}"#).unwrap();
         let Value::Object(pairs) = value else { panic!("{value:?}") };
         assert_eq!(pairs[0], ("a".into(), Value::Int(1)));
         assert_eq!(pairs[1], ("a".into(), Value::Float(2.5)));

@@ -90,7 +90,10 @@ pub fn router(state: AdminState) -> Router {
 
 async fn no_such_path(uri: http::Uri) -> Error {
     let path = ellie_core::model::excerpt(uri.path());
-    Error::new(ellie_api::problem::kind::NOT_FOUND, format!("no call has the path `{path}`; see /openapi.json"))
+    Error::new(
+        ellie_api::problem::kind::NOT_FOUND,
+        format!("no call has the path `{path}`; see /openapi.json"),
+    )
 }
 
 async fn wrong_method(State(_): State<AdminState>, method: http::Method, uri: http::Uri) -> Error {

@@ -36,7 +36,10 @@ fn write_problem(mut response: Response, path: &str, method: &Method) -> Respons
     let problem = match response.extensions_mut().remove::<Pending>() {
         Some(Pending(problem)) => Problem { instance: Some(path.to_owned()), ..problem },
         None if status.is_client_error() || status.is_server_error() => {
-            let is_written = response.headers().get(header::CONTENT_TYPE).is_some_and(|v| !v.as_bytes().starts_with(b"text/plain"));
+            let is_written = response
+                .headers()
+                .get(header::CONTENT_TYPE)
+                .is_some_and(|v| !v.as_bytes().starts_with(b"text/plain"));
             if is_written {
                 return response;
             }

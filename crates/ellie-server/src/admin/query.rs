@@ -81,7 +81,10 @@ impl Query {
             Err(_) => humantime::parse_duration(&text).ok(),
         };
         if parsed.is_none() {
-            self.fault(name, format!("`{}` is not a duration such as `30s`, or milliseconds", excerpt(&text)));
+            self.fault(
+                name,
+                format!("`{}` is not a duration such as `30s`, or milliseconds", excerpt(&text)),
+            );
         }
         parsed
     }

@@ -7,10 +7,10 @@ use super::state::AdminState;
 use super::wire;
 use axum::Json;
 use axum::extract::{Path, State};
-use ellie_gateway::explain as balancer;
 use ellie_api::Resolved;
 use ellie_api::problem::kind;
 use ellie_api::resolve::Candidate;
+use ellie_gateway::explain as balancer;
 use http::Uri;
 
 /// `GET /services/{name}/resolve`. Looking changes nothing: no request is counted.
@@ -24,8 +24,10 @@ pub(super) async fn resolve(
     let explain = query.flag("explain");
     query.finish()?;
     let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
-    let explained = state.ellie().balancer.explain(&name, &tags).map_err(|_| Error::service_not_found(&name))?;
-    let picked = explained.candidates.iter().find(|c| explained.pick.as_ref() == Some(&c.instance.registration.id));
+    let explained =
+        state.ellie().balancer.explain(&name, &tags).map_err(|_| Error::service_not_found(&name))?;
+    let picked =
+        explained.candidates.iter().find(|c| explained.pick.as_ref() == Some(&c.instance.registration.id));
     let instance = picked.map(|c| view(&state).instance(&c.instance));
     if instance.is_none() && !explain {
         let detail = format!("no instance of `{name}` can be sent traffic now; add ?explain=true to see why");

@@ -19,7 +19,8 @@ use ellie_gateway::route::{self, Draft, RateLimitDraft};
 use http::{HeaderValue, StatusCode, Uri, header};
 
 fn sent(r: &route::Route) -> Route {
-    let pairs = |matches: &[route::Match]| matches.iter().map(|m| (m.name.clone(), m.value.clone())).collect();
+    let pairs =
+        |matches: &[route::Match]| matches.iter().map(|m| (m.name.clone(), m.value.clone())).collect();
     Route {
         id: Some(r.id.clone()),
         path: r.path.to_string(),
@@ -110,7 +111,9 @@ fn methods(f: &mut Fields<'_>) -> Vec<String> {
             for (i, item) in items.into_iter().enumerate() {
                 match item {
                     Value::String(s) => out.push(s),
-                    other => f.fault(&format!("method[{i}]"), format!("must be a string, is {}", other.kind())),
+                    other => {
+                        f.fault(&format!("method[{i}]"), format!("must be a string, is {}", other.kind()))
+                    }
                 }
             }
             out
@@ -124,7 +127,8 @@ fn methods(f: &mut Fields<'_>) -> Vec<String> {
 
 fn rate_limit(value: Value, faults: &mut Faults) -> Option<RateLimitDraft> {
     let mut f = Fields::of(value, "rateLimit", faults)?;
-    let draft = RateLimitDraft { window_ms: f.integer("windowMs"), max: f.integer("max"), key: f.string("key") };
+    let draft =
+        RateLimitDraft { window_ms: f.integer("windowMs"), max: f.integer("max"), key: f.string("key") };
     f.finish();
     Some(draft)
 }
@@ -137,7 +141,11 @@ pub(super) async fn list(State(state): State<AdminState>, uri: Uri) -> Result<Js
 }
 
 /// `GET /routes/{id}`
-pub(super) async fn get(State(state): State<AdminState>, Path(id): Path<String>, uri: Uri) -> Result<Json<Route>> {
+pub(super) async fn get(
+    State(state): State<AdminState>,
+    Path(id): Path<String>,
+    uri: Uri,
+) -> Result<Json<Route>> {
     Query::new(uri.query()).finish()?;
     let route = state.ellie().gateway.route(&id).ok_or_else(|| not_found(&id))?;
     Ok(Json(sent(&route)))

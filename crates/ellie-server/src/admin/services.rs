@@ -141,10 +141,8 @@ pub(super) async fn one(
     let index = registry.service_index(&key);
     let snapshot = registry.snapshot();
     let Some(service) = snapshot.service(&name) else {
-        return Err(Error::service_not_found(&name).with_header(
-            http::HeaderName::from_static(INDEX_HEADER),
-            HeaderValue::from(index),
-        ));
+        return Err(Error::service_not_found(&name)
+            .with_header(http::HeaderName::from_static(INDEX_HEADER), HeaderValue::from(index)));
     };
     let view = view(&state);
     let selection = select::<&str>(service, &[], view.panic_threshold);

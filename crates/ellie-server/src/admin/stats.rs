@@ -22,7 +22,8 @@ pub(super) async fn stats(State(state): State<AdminState>, uri: Uri) -> Result<J
     Query::new(uri.query()).finish()?;
     let now = Now::read();
     let ellie = state.ellie();
-    let circuit_breaker = super::breakers::all(&state, now).map(|(name, b)| (name.clone(), b(None))).collect();
+    let circuit_breaker =
+        super::breakers::all(&state, now).map(|(name, b)| (name.clone(), b(None))).collect();
     Ok(Json(Stats {
         timestamp: wire::time(now.wall),
         registry: registry(&state),

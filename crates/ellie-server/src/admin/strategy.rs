@@ -74,6 +74,9 @@ pub(super) async fn set(
         }
         (None, None) => Ok(()),
     };
-    done.map_err(|fault| Error::new(kind::INVALID_REQUEST, "the service can't be named so").with_field("service", fault.message))?;
+    done.map_err(|fault| {
+        Error::new(kind::INVALID_REQUEST, "the service can't be named so")
+            .with_field("service", fault.message)
+    })?;
     Ok(now(&state))
 }

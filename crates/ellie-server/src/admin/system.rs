@@ -19,7 +19,8 @@ use std::collections::BTreeMap;
 pub(super) async fn health(State(state): State<AdminState>, uri: Uri) -> Result<Response> {
     Query::new(uri.query()).finish()?;
     let now = Now::read();
-    let dependencies = BTreeMap::from([("store".to_owned(), state.ellie().registrar().report().failing.is_none())]);
+    let dependencies =
+        BTreeMap::from([("store".to_owned(), state.ellie().registrar().report().failing.is_none())]);
     let all = dependencies.values().all(|up| *up);
     let memory = process::memory();
     let mib = |bytes: u64| (bytes as f64 / f64::from(1 << 20)).round();
@@ -41,9 +42,14 @@ pub(super) async fn health(State(state): State<AdminState>, uri: Uri) -> Result<
 }
 
 /// `GET /metrics`
-pub(super) async fn metrics(State(state): State<AdminState>, headers: HeaderMap, uri: Uri) -> Result<Response> {
+pub(super) async fn metrics(
+    State(state): State<AdminState>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response> {
     Query::new(uri.query()).finish()?;
-    let accepted: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok()).collect();
+    let accepted: Vec<&str> =
+        headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok()).collect();
     let format = metrics::Format::negotiate(&accepted.join(","));
     let text = metrics::collect(&state, format);
     Ok(([(header::CONTENT_TYPE, format.content_type())], text).into_response())

@@ -53,8 +53,5 @@ pub(super) const CALLS: &[Call] = &[
 
 /// The scope that a request needs. What is no call needs only what a read needs: it is answered 404 or 405.
 pub(super) fn scope(method: &Method, template: Option<&str>) -> Scope {
-    CALLS
-        .iter()
-        .find(|c| c.method == *method && Some(c.path) == template)
-        .map_or(Scope::Read, |c| c.scope)
+    CALLS.iter().find(|c| c.method == *method && Some(c.path) == template).map_or(Scope::Read, |c| c.scope)
 }

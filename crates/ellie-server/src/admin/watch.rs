@@ -5,11 +5,11 @@ use super::problem::{Error, Result};
 use super::query::Query;
 use super::services::{self, Filter, view};
 use super::state::AdminState;
+use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use axum::extract::State;
-use ellie_api::problem::kind;
 use ellie_api::Resync;
+use ellie_api::problem::kind;
 use ellie_core::ServiceName;
 use ellie_core::registry::Change;
 use futures_util::stream::{Stream, unfold};
@@ -28,7 +28,9 @@ pub(super) fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>> {
     let Some(value) = headers.get(HeaderName::from_static("last-event-id")) else { return Ok(None) };
     match value.to_str().map(str::trim) {
         Ok("") => Ok(None),
-        Ok(text) if text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u64>().is_ok() => Ok(text.parse().ok()),
+        Ok(text) if text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u64>().is_ok() => {
+            Ok(text.parse().ok())
+        }
         _ => Err(Error::new(kind::INVALID_HEADER, "`Last-Event-ID` is not a whole number")
             .with_field("last-event-id", "is not a whole number")),
     }
@@ -41,7 +43,9 @@ where
 {
     let mut response = Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
     // Proxies that buffer would hold events back.
-    response.headers_mut().insert(HeaderName::from_static("x-accel-buffering"), http::HeaderValue::from_static("no"));
+    response
+        .headers_mut()
+        .insert(HeaderName::from_static("x-accel-buffering"), http::HeaderValue::from_static("no"));
     response
 }
 
@@ -76,7 +80,8 @@ pub(super) async fn watch(State(state): State<AdminState>, headers: HeaderMap, u
     let at = last_event_id(&headers)?;
     let only = match service {
         Some(name) => Some(ServiceName::new(&name).map_err(|fault| {
-            Error::new(kind::INVALID_QUERY, "the query string has faults").with_field("service", fault.message)
+            Error::new(kind::INVALID_QUERY, "the query string has faults")
+                .with_field("service", fault.message)
         })?),
         None => None,
     };

@@ -157,12 +157,7 @@ impl View<'_> {
 }
 
 fn mark(m: &Mark) -> instance::Mark {
-    instance::Mark {
-        by: m.by.clone(),
-        reason: m.reason.clone(),
-        at: time(m.at),
-        until: m.until.map(time),
-    }
+    instance::Mark { by: m.by.clone(), reason: m.reason.clone(), at: time(m.at), until: m.until.map(time) }
 }
 
 pub(super) fn check(c: &Arc<CheckReport>) -> instance::CheckResult {
@@ -176,7 +171,11 @@ pub(super) fn check(c: &Arc<CheckReport>) -> instance::CheckResult {
             status: b.status.map(status),
             uptime: b.uptime,
             version: b.version.clone(),
-            memory: b.memory.map(|m| instance::Memory { used: m.used, total: m.total, percentage: m.percentage }),
+            memory: b.memory.map(|m| instance::Memory {
+                used: m.used,
+                total: m.total,
+                percentage: m.percentage,
+            }),
             dependencies: b.dependencies.clone(),
         }),
     }

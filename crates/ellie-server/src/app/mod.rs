@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 ///
 /// # Errors
 /// Why it could not start. Once it runs it ends only by signals, with success.
-pub fn serve(resolved: Resolved, sources: Sources) -> Result<(), Error> {
+pub fn serve(resolved: &Resolved, sources: Sources) -> Result<(), Error> {
     logging::init(&resolved.log);
     runtime()?.block_on(async {
         let started = Now::read();
@@ -32,8 +32,14 @@ pub fn serve(resolved: Resolved, sources: Sources) -> Result<(), Error> {
         let reload = Arc::new(Notify::new());
         signals::follow(stop.clone(), reload.clone()).map_err(Error::Runtime)?;
         let running = Running::start(resolved.clone()).await?;
-        ready::print(resolved.log.format, running.addresses(), running.operator(), ready::elapsed(started.wall));
-        let reloading = tokio::spawn(reload::follow(running.clone(), resolved.clone(), sources, reload, stop.clone()));
+        ready::print(
+            resolved.log.format,
+            running.addresses(),
+            running.operator(),
+            ready::elapsed(started.wall),
+        );
+        let reloading =
+            tokio::spawn(reload::follow(running.clone(), resolved.clone(), sources, reload, stop.clone()));
         stop.cancelled().await;
         reloading.abort();
         running.stop(resolved.gateway.drain_timeout).await;

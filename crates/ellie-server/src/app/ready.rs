@@ -62,7 +62,9 @@ fn json(a: &Addresses) -> String {
 fn orientation(a: &Addresses, operator: &Operator, took: Duration) -> String {
     let token = match operator {
         Operator::Configured => "the configured one".to_owned(),
-        Operator::Created(path) => format!("written to {} (mode 0600); the CLI finds it there", path.display()),
+        Operator::Created(path) => {
+            format!("written to {} (mode 0600); the CLI finds it there", path.display())
+        }
         Operator::Existing(path) => path.display().to_string(),
         Operator::Printed(token) => format!("{} (printed once, kept nowhere)", token.expose()),
     };

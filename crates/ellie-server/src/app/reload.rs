@@ -44,7 +44,10 @@ pub(super) async fn follow(
             Err(faults) => {
                 tracing::error!("the configuration is not reloaded; the running one stays:\n{faults}");
                 let message = format!("the running configuration stays: {faults}");
-                running.ellie().journal().record(Now::read(), own_entry(Kind::ConfigRejected, actor, message));
+                running
+                    .ellie()
+                    .journal()
+                    .record(Now::read(), own_entry(Kind::ConfigRejected, actor, message));
                 continue;
             }
         };

@@ -65,12 +65,19 @@ impl Running {
             address: resolved.gateway.listen,
             source,
         })?;
-        let addresses =
-            Addresses { api: api_address, dashboard: dashboard.as_ref().map(|(_, address)| *address), gateway };
+        let addresses = Addresses {
+            api: api_address,
+            dashboard: dashboard.as_ref().map(|(_, address)| *address),
+            gateway,
+        };
 
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
-        let state = admin::AdminState::new(ellie.clone(), tokens.clone(), settings::admin(&resolved, api_address, addresses.dashboard));
+        let state = admin::AdminState::new(
+            ellie.clone(),
+            tokens.clone(),
+            settings::admin(&resolved, api_address, addresses.dashboard),
+        );
         let control = state.control();
         let limits = settings::admin_limits(&resolved, tls);
         tasks.spawn(admin::serve(api, admin::router(state.clone()), limits.clone(), stop.clone()));
@@ -80,7 +87,11 @@ impl Running {
             tasks.spawn(admin::serve(listener, router, limits, stop.clone()));
         }
         let own = register_itself(&ellie, &resolved, api_address).await?;
-        let message = format!("version {}, {} instances", env!("CARGO_PKG_VERSION"), ellie.discovery.snapshot().counts.total());
+        let message = format!(
+            "version {}, {} instances",
+            env!("CARGO_PKG_VERSION"),
+            ellie.discovery.snapshot().counts.total()
+        );
         ellie.journal().record(Now::read(), own_entry(Kind::Started, "ellie", message));
         Ok(Self(Arc::new(Inner { ellie, tokens, operator, addresses, own, admin: control, stop, tasks })))
     }
@@ -106,9 +117,10 @@ impl Running {
     /// Why not; the old one stays in force.
     pub(super) async fn reconfigure(&self, next: &Resolved) -> Result<(), String> {
         let inner = &self.0;
-        inner.ellie.reconfigure(settings::of(next)).map_err(|faults| {
-            faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-        })?;
+        inner
+            .ellie
+            .reconfigure(settings::of(next))
+            .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
         configure(&inner.ellie, next).await.map_err(|e| e.to_string())?;
         inner.tokens.set_operator(next.auth.operator_token.as_ref());
         inner.admin.reconfigure(settings::admin(next, inner.addresses.api, inner.addresses.dashboard));
@@ -127,6 +139,7 @@ impl Running {
             }
         }
         let done = inner.ellie.shutdown(deadline).await;
+        inner.admin.end_streams();
         inner.stop.cancel();
         inner.tasks.close();
         // Long polls and event streams end with `stop`; what is left after a second is a client that does not read.
@@ -134,7 +147,10 @@ impl Running {
         if done.drained {
             tracing::info!("stopped");
         } else {
-            tracing::warn!(left = done.in_flight_left, "stopped after {deadline:?} with requests still in flight");
+            tracing::warn!(
+                left = done.in_flight_left,
+                "stopped after {deadline:?} with requests still in flight"
+            );
         }
     }
 }

@@ -12,8 +12,7 @@ use std::time::Duration;
 
 /// The settings of the system's parts.
 pub(super) fn of(resolved: &Resolved) -> Settings {
-    let mut settings = Settings::default();
-    settings.registry = resolved.discovery.registry.clone();
+    let mut settings = Settings { registry: resolved.discovery.registry.clone(), ..Settings::default() };
     settings.health.interval = resolved.health.interval;
     settings.health.timeout = resolved.health.timeout;
     settings.health.thresholds = resolved.health.thresholds;
@@ -44,7 +43,11 @@ pub(super) fn of(resolved: &Resolved) -> Settings {
 }
 
 /// What the API is told, bound to `listen`.
-pub(super) fn admin(resolved: &Resolved, listen: SocketAddr, dashboard: Option<SocketAddr>) -> admin::Settings {
+pub(super) fn admin(
+    resolved: &Resolved,
+    listen: SocketAddr,
+    dashboard: Option<SocketAddr>,
+) -> admin::Settings {
     admin::Settings {
         listen,
         allowed_hosts: resolved.api.allowed_hosts.clone(),
@@ -90,10 +93,11 @@ pub(super) fn tls(resolved: &Resolved) -> Result<Option<Arc<rustls::ServerConfig
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|e| unusable(&files.cert, &e))?;
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|e| unusable(&files.key, &e))?;
-    let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
-        .map_err(|e| unusable(&files.cert, &e))?;
+    let mut config =
+        rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+            .map_err(|e| unusable(&files.cert, &e))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Some(Arc::new(config)))
 }
@@ -106,7 +110,9 @@ pub(super) fn routes(resolved: &Resolved) -> Result<Vec<Route>, Vec<Fault>> {
         match draft(route).validate() {
             Ok(route) => routes.push(route),
             Err(more) => {
-                faults.extend(more.into_iter().map(|f| Fault::new(format!("routes[{n}].{}", f.field), f.message)));
+                faults.extend(
+                    more.into_iter().map(|f| Fault::new(format!("routes[{n}].{}", f.field), f.message)),
+                );
             }
         }
     }

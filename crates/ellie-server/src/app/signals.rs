@@ -26,7 +26,10 @@ pub(super) fn follow(stop: CancellationToken, reload: Arc<Notify>) -> io::Result
                 tracing::warn!("a second signal: ending at once");
                 std::process::exit(128 + number);
             }
-            tracing::info!(signal = number, "stopping: deregistering, then finishing requests in flight; once more to end at once");
+            tracing::info!(
+                signal = number,
+                "stopping: deregistering, then finishing requests in flight; once more to end at once"
+            );
             stop.cancel();
         }
     });

@@ -7,7 +7,7 @@ use super::error::{Code, Error, Result};
 pub(super) fn serve(ctx: &Context, args: &ServeArgs) -> Result<()> {
     let sources = ctx.sources(&args.settings);
     let resolved = ctx.resolve(&sources)?;
-    crate::app::serve(resolved, sources).map_err(|error| failed(&error))
+    crate::app::serve(&resolved, sources).map_err(|error| failed(&error))
 }
 
 pub(super) fn demo(ctx: &Context, args: &DemoArgs) -> Result<()> {

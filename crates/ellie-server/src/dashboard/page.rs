@@ -49,7 +49,10 @@ impl View {
         let snapshot = ellie.discovery.snapshot();
         let breakers = ellie.breakers.list();
         let mut view = Self {
-            links: vec![("API", format!("http://{}", addresses.api)), ("gateway", format!("http://{}", addresses.gateway))],
+            links: vec![
+                ("API", format!("http://{}", addresses.api)),
+                ("gateway", format!("http://{}", addresses.gateway)),
+            ],
             at: humantime::format_rfc3339_seconds(now.wall).to_string(),
             ..Self::default()
         };
@@ -96,7 +99,8 @@ impl View {
             .rev()
             .map(|event| {
                 let e = &event.entry;
-                let about = [e.service.as_deref(), e.instance.as_deref()].into_iter().flatten().collect::<Vec<_>>();
+                let about =
+                    [e.service.as_deref(), e.instance.as_deref()].into_iter().flatten().collect::<Vec<_>>();
                 let at = humantime::format_rfc3339_seconds(event.at).to_string();
                 (at, format!("{} {}: {} (by {})", e.kind.as_str(), about.join("/"), e.message, e.actor))
             })
@@ -236,7 +240,12 @@ fn table(out: &mut String, s: &Service) {
     }
     out.push_str("</table></div>");
     if s.more > 0 {
-        let _ = write!(out, "<p class=dim>and {} more: <code>ellie instances {}</code></p>", s.more, Text(&s.name));
+        let _ = write!(
+            out,
+            "<p class=dim>and {} more: <code>ellie instances {}</code></p>",
+            s.more,
+            Text(&s.name)
+        );
     }
 }
 

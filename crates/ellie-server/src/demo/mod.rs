@@ -8,6 +8,7 @@ mod traffic;
 use crate::app::{self, Error, Running};
 use crate::config::Resolved;
 use ellie::{RouteInfo, ServiceInfo};
+use ellie_core::journal::Entry;
 use ellie_gateway::cluster::ServiceStats;
 use screen::{Frame, InstanceRow, ServiceRow};
 use script::Act;
@@ -81,12 +82,14 @@ struct Beat {
 
 impl Demo {
     async fn start(running: Running, stop: &CancellationToken) -> Result<Self, Error> {
-        let failed = |e: &dyn std::fmt::Display| Error::Configuration(format!("the demo can't be set up: {e}"));
+        let failed =
+            |e: &dyn std::fmt::Display| Error::Configuration(format!("the demo can't be set up: {e}"));
         let ellie = running.ellie();
         let mut servers = Vec::new();
         for (service, instances) in SERVICES {
             for n in 1..=instances {
-                let server = Server::start(service, format!("{service}-{n}"), 0).await.map_err(Error::Runtime)?;
+                let server =
+                    Server::start(service, format!("{service}-{n}"), 0).await.map_err(Error::Runtime)?;
                 let info = ServiceInfo::new(service, "127.0.0.1", server.address.port())
                     .id(server.id.clone())
                     .version("1.0.0")
@@ -142,7 +145,8 @@ impl Demo {
 
     async fn act(&mut self, act: Act) {
         self.caption = act.caption();
-        let fault = |id: &str| self.servers.iter().find(|server| server.id == id).map(|server| server.fault.clone());
+        let fault =
+            |id: &str| self.servers.iter().find(|server| server.id == id).map(|server| server.fault.clone());
         match act {
             Act::PaymentsFail | Act::PaymentsRecover => {
                 for server in self.servers.iter().filter(|server| server.service == "payments") {
@@ -156,7 +160,8 @@ impl Demo {
             }
             Act::OrdersReturn => {
                 if let Some(server) = self.servers.iter_mut().find(|server| server.id == "orders-2")
-                    && let Ok(again) = Server::start(server.service, server.id.clone(), server.address.port()).await
+                    && let Ok(again) =
+                        Server::start(server.service, server.id.clone(), server.address.port()).await
                 {
                     *server = again;
                 }
@@ -185,7 +190,8 @@ impl Demo {
             services.push(ServiceRow {
                 breaker: breaker.map_or(ellie::breaker::State::Closed, |breaker| breaker.state),
                 retry_in: breaker.and_then(|breaker| breaker.retry_in),
-                rate: instances.iter().map(|(_, answered)| *answered).sum::<u64>() as f64 / BEAT.as_secs_f64(),
+                rate: instances.iter().map(|(_, answered)| *answered).sum::<u64>() as f64
+                    / BEAT.as_secs_f64(),
                 instances: instances.into_iter().map(|(row, _)| row).collect(),
                 name: name.to_string(),
             });
@@ -199,7 +205,11 @@ impl Demo {
             rate: asked as f64 / BEAT.as_secs_f64(),
             ok_share: if asked == 0 { 1.0 } else { well as f64 / asked as f64 },
             services,
-            events: events.iter().skip(events.len().saturating_sub(EVENTS)).map(|event| event.entry.message.clone()).collect(),
+            events: events
+                .iter()
+                .skip(events.len().saturating_sub(EVENTS))
+                .map(|event| told(&event.entry))
+                .collect(),
         }
     }
 
@@ -239,7 +249,16 @@ impl Demo {
     fn new_events(&mut self) -> Vec<String> {
         let events = self.running.ellie().journal().since(self.last_event);
         self.last_event = events.last().map_or(self.last_event, |event| event.id);
-        events.iter().map(|event| event.entry.message.clone()).collect()
+        events.iter().map(|event| told(&event.entry)).collect()
+    }
+}
+
+/// An entry of the journal in one line: whom it is about, and what happened.
+fn told(entry: &Entry) -> String {
+    match (&entry.instance, &entry.service) {
+        (Some(instance), _) => format!("{instance}: {}", entry.message),
+        (None, Some(service)) => format!("{service}: {}", entry.message),
+        (None, None) => entry.message.clone(),
     }
 }
 

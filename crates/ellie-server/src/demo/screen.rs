@@ -66,7 +66,11 @@ pub(super) fn render(frame: &Frame, colour: bool) -> String {
     for event in &frame.events {
         let _ = writeln!(out, "  {}", clip(event, WIDTH - 2));
     }
-    let _ = write!(out, "{}", paint.on(dim, "  ^C ends it. Try: ellie why payments · ellie resolve users --explain"));
+    let _ = write!(
+        out,
+        "{}",
+        paint.on(dim, "  ^C ends it. Try: ellie why payments · ellie resolve users --explain")
+    );
     out
 }
 
@@ -93,7 +97,8 @@ fn service_rows(out: &mut String, service: &ServiceRow, paint: &Paint) {
         let full = (i.share * BAR as f64).round() as usize;
         let bar = format!("{}{}", "█".repeat(full.min(BAR)), "░".repeat(BAR - full.min(BAR)));
         let mark = paint.on(Style::new().fg_color(Some(colour.into())), mark);
-        let latency = i.latency.map_or_else(|| "-".to_owned(), |l| format!("{:.0} ms", l.as_secs_f64() * 1e3));
+        let latency =
+            i.latency.map_or_else(|| "-".to_owned(), |l| format!("{:.0} ms", l.as_secs_f64() * 1e3));
         let state = match i.status {
             Status::Healthy => format!("{:.0} % errors", i.failure_rate * 100.0),
             _ => i.reason.clone(),
@@ -167,7 +172,9 @@ mod tests {
         for line in text.lines() {
             assert!(line.chars().count() <= 80, "{}: {line}", line.chars().count());
         }
-        for part in ["breaker OPEN, probes in 3.2 s", "● payments-1", "✗ payments-2", "connection refused", "98.7 %"] {
+        for part in
+            ["breaker OPEN, probes in 3.2 s", "● payments-1", "✗ payments-2", "connection refused", "98.7 %"]
+        {
             assert!(text.contains(part), "{part} is missing:\n{text}");
         }
         assert!(render(&frame(), true).contains('\u{1b}'));

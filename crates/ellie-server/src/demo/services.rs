@@ -91,7 +91,8 @@ async fn accept(listener: TcpListener, id: String, fault: Arc<Fault>, stop: Canc
         let (id, fault, stop) = (id.clone(), fault.clone(), stop.clone());
         tokio::spawn(async move {
             let handler = service_fn(|request| answer(request, &id, &fault));
-            let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), handler);
+            let connection =
+                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), handler);
             tokio::select! {
                 () = stop.cancelled() => {}
                 _ = connection => {}
@@ -117,6 +118,8 @@ async fn answer(
     };
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
-    response.headers_mut().insert("content-type", hyper::header::HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert("content-type", hyper::header::HeaderValue::from_static("application/json"));
     Ok(response)
 }

@@ -61,7 +61,11 @@ const CLIENTS: usize = 4;
 const PACE: Duration = Duration::from_millis(50);
 
 /// Starts clients for each path; they end with `stop`.
-pub(super) fn start(gateway: SocketAddr, paths: &'static [&'static str], stop: &CancellationToken) -> Arc<Seen> {
+pub(super) fn start(
+    gateway: SocketAddr,
+    paths: &'static [&'static str],
+    stop: &CancellationToken,
+) -> Arc<Seen> {
     let seen = Arc::new(Seen::default());
     for path in paths {
         for _ in 0..CLIENTS {

@@ -15,7 +15,11 @@ pub(super) fn specification(w: &mut Writer, state: &AdminState) {
     let snapshot = ellie.registry().snapshot();
     let stats = ellie.balancer.stats();
 
-    let mut f = w.family(Kind::Gauge, "ellie_service_health", "Health of a service: 1 healthy, 0.5 degraded, 0 unhealthy.");
+    let mut f = w.family(
+        Kind::Gauge,
+        "ellie_service_health",
+        "Health of a service: 1 healthy, 0.5 degraded, 0 unhealthy.",
+    );
     for s in snapshot.services.values().take(MAX_NAMES) {
         let value = match s.status() {
             Status::Healthy => 1.0,
@@ -32,7 +36,9 @@ pub(super) fn specification(w: &mut Writer, state: &AdminState) {
     );
     for s in snapshot.services.values().take(MAX_NAMES) {
         let requests = stats.get(&s.name).and_then(|stats| stats.totals.response_time);
-        let value = requests.map(|d| d.as_secs_f64() * 1e3).or_else(|| last_checks(s.instances.values().map(|i| &**i)));
+        let value = requests
+            .map(|d| d.as_secs_f64() * 1e3)
+            .or_else(|| last_checks(s.instances.values().map(|i| &**i)));
         if let Some(ms) = value {
             f.sample(&[("service", s.name.as_str())], round(ms));
         }
@@ -70,10 +76,17 @@ pub(super) fn registry(w: &mut Writer, state: &AdminState) {
     let registry = state.ellie().registry();
     let snapshot = registry.snapshot();
     w.single(Kind::Gauge, "ellie_registry_index", "Index of the registry's last change.", snapshot.index);
-    w.single(Kind::Gauge, "ellie_registry_services", "Services that have instances.", snapshot.services.len());
+    w.single(
+        Kind::Gauge,
+        "ellie_registry_services",
+        "Services that have instances.",
+        snapshot.services.len(),
+    );
     let mut f = w.family(Kind::Gauge, "ellie_registry_instances", "Registered instances by status.");
     let counts = snapshot.counts;
-    for (status, n) in [("healthy", counts.healthy), ("degraded", counts.degraded), ("unhealthy", counts.unhealthy)] {
+    for (status, n) in
+        [("healthy", counts.healthy), ("degraded", counts.degraded), ("unhealthy", counts.unhealthy)]
+    {
         f.sample(&[("status", status)], n);
     }
     let mut f = w.family(Kind::Gauge, "ellie_service_instances", "Instances of a service by status.");
@@ -109,7 +122,12 @@ pub(super) fn registry(w: &mut Writer, state: &AdminState) {
 
 pub(super) fn store(w: &mut Writer, state: &AdminState) {
     let report = state.ellie().registrar().report();
-    w.single(Kind::Counter, "ellie_store_submissions_total", "Changes submitted to the store.", report.submissions);
+    w.single(
+        Kind::Counter,
+        "ellie_store_submissions_total",
+        "Changes submitted to the store.",
+        report.submissions,
+    );
     w.single(Kind::Counter, "ellie_store_commits_total", "Transactions made durable.", report.commits);
     w.single(Kind::Counter, "ellie_store_failures_total", "Transactions that failed.", report.failures);
     w.single(Kind::Gauge, "ellie_store_waiting", "Changes that wait for the store.", report.waiting);
@@ -135,14 +153,23 @@ pub(super) fn checks(w: &mut Writer, state: &AdminState) {
         "Connections kept between checks.",
         stats.kept_connections,
     );
-    w.single(Kind::Counter, "ellie_health_checks_late_total", "Checks that began clearly too late.", stats.late_total);
+    w.single(
+        Kind::Counter,
+        "ellie_health_checks_late_total",
+        "Checks that began clearly too late.",
+        stats.late_total,
+    );
     w.single(
         Kind::Counter,
         "ellie_health_checks_inconclusive_total",
         "Checks that failed inside ellie and say nothing of the instance.",
         stats.inconclusive_total,
     );
-    let mut f = w.family(Kind::Counter, "ellie_health_checks_failed_total", "Checks that found an instance unhealthy.");
+    let mut f = w.family(
+        Kind::Counter,
+        "ellie_health_checks_failed_total",
+        "Checks that found an instance unhealthy.",
+    );
     for k in &stats.kinds {
         f.sample(&[("type", k.kind.as_str())], k.failed);
     }
@@ -182,13 +209,17 @@ pub(super) fn balancer(w: &mut Writer, state: &AdminState) {
         let in_flight: u64 = s.instances.iter().map(|i| u64::from(i.endpoint.in_flight)).sum();
         f.sample(&[("service", name.as_str())], in_flight);
     }
-    let mut f = w.family(Kind::Gauge, "ellie_service_instances_routable", "Instances of a service that get traffic.");
+    let mut f =
+        w.family(Kind::Gauge, "ellie_service_instances_routable", "Instances of a service that get traffic.");
     for (name, s) in stats.iter().take(MAX_NAMES) {
         f.sample(&[("service", name.as_str())], s.members);
     }
     let mut f = w.family(Kind::Gauge, "ellie_service_instances_ejected", "Instances ejected as outliers.");
     for (name, s) in stats.iter().take(MAX_NAMES) {
-        f.sample(&[("service", name.as_str())], s.instances.iter().filter(|i| i.ejected_for.is_some()).count());
+        f.sample(
+            &[("service", name.as_str())],
+            s.instances.iter().filter(|i| i.ejected_for.is_some()).count(),
+        );
     }
 }
 
@@ -196,7 +227,8 @@ pub(super) fn breakers(w: &mut Writer, state: &AdminState) {
     let now = Now::read().instant;
     let all = state.ellie().gateway.table().clusters().breakers().list();
     let all: Vec<_> = all.iter().take(MAX_NAMES).map(|b| (b.name.clone(), b.breaker.snapshot(now))).collect();
-    let mut f = w.family(Kind::Counter, "ellie_circuit_breaker_calls_total", "Calls through a breaker by outcome.");
+    let mut f =
+        w.family(Kind::Counter, "ellie_circuit_breaker_calls_total", "Calls through a breaker by outcome.");
     for (name, s) in &all {
         let outcomes = [
             ("success", s.succeeded_total),
@@ -213,7 +245,11 @@ pub(super) fn breakers(w: &mut Writer, state: &AdminState) {
     for (name, s) in &all {
         f.sample(&[("name", name)], s.opened_total);
     }
-    let mut f = w.family(Kind::Gauge, "ellie_circuit_breaker_forced", "1 while an operator forces a breaker's state.");
+    let mut f = w.family(
+        Kind::Gauge,
+        "ellie_circuit_breaker_forced",
+        "1 while an operator forces a breaker's state.",
+    );
     for (name, s) in &all {
         f.sample(&[("name", name)], u8::from(s.forced.is_some()));
     }
@@ -242,7 +278,12 @@ pub(super) fn gateway(w: &mut Writer, state: &AdminState) {
     );
     f.sample(&[("connection", "new")], stats.upstream_opened);
     f.sample(&[("connection", "kept")], stats.upstream_reused);
-    w.single(Kind::Gauge, "ellie_gateway_requests_in_flight", "Requests under way.", stats.requests.in_flight);
+    w.single(
+        Kind::Gauge,
+        "ellie_gateway_requests_in_flight",
+        "Requests under way.",
+        stats.requests.in_flight,
+    );
     w.single(
         Kind::Counter,
         "ellie_gateway_requests_abandoned_total",
@@ -250,7 +291,8 @@ pub(super) fn gateway(w: &mut Writer, state: &AdminState) {
         stats.requests.abandoned,
     );
     let routes = table.route_totals();
-    let routes: Vec<_> = routes.iter().take(MAX_NAMES).map(|(r, t)| (r.id.as_str(), r.service.as_str(), t)).collect();
+    let routes: Vec<_> =
+        routes.iter().take(MAX_NAMES).map(|(r, t)| (r.id.as_str(), r.service.as_str(), t)).collect();
     let all = || routes.iter().copied().chain([("", "", &stats.unrouted)]);
     let mut f = w.family(
         Kind::Counter,
@@ -262,7 +304,11 @@ pub(super) fn gateway(w: &mut Writer, state: &AdminState) {
             f.sample(&[("route", route), ("service", service), ("code_class", class)], n);
         }
     }
-    let mut f = w.family(Kind::Histogram, "ellie_gateway_request_duration_seconds", "How long answers took, by route.");
+    let mut f = w.family(
+        Kind::Histogram,
+        "ellie_gateway_request_duration_seconds",
+        "How long answers took, by route.",
+    );
     let bounds = BOUNDS_MS.map(|ms| ms / 1e3);
     for (route, service, t) in all() {
         f.histogram(&[("route", route), ("service", service)], &bounds, &t.buckets, t.took.as_secs_f64());
@@ -271,26 +317,28 @@ pub(super) fn gateway(w: &mut Writer, state: &AdminState) {
     for (route, service, t) in &routes {
         f.sample(&[("route", route), ("service", service)], t.retries);
     }
-    let mut f = w.family(Kind::Counter, "ellie_gateway_rate_limited_total", "Requests refused by a rate limit, by route.");
+    let mut f = w.family(
+        Kind::Counter,
+        "ellie_gateway_rate_limited_total",
+        "Requests refused by a rate limit, by route.",
+    );
     for (route, service, t) in &routes {
         f.sample(&[("route", route), ("service", service)], t.limited);
     }
-    let mut f = w.family(
-        Kind::Counter,
-        "ellie_gateway_body_bytes_total",
-        "Bytes of bodies, by direction.",
-    );
+    let mut f = w.family(Kind::Counter, "ellie_gateway_body_bytes_total", "Bytes of bodies, by direction.");
     f.sample(&[("direction", "request")], stats.requests.bytes_in);
     f.sample(&[("direction", "response")], stats.requests.bytes_out);
 }
 
 pub(super) fn api(w: &mut Writer, state: &AdminState) {
     let counted = state.counted();
-    let mut f = w.family(Kind::Counter, "ellie_api_requests_total", "Requests to the API by call and status code.");
+    let mut f =
+        w.family(Kind::Counter, "ellie_api_requests_total", "Requests to the API by call and status code.");
     for (key, n) in &counted.requests {
         f.sample(&[("route", key.route), ("method", key.method), ("code", &key.code.to_string())], n);
     }
-    let mut f = w.family(Kind::Histogram, "ellie_api_request_duration_seconds", "How long answers of the API took.");
+    let mut f =
+        w.family(Kind::Histogram, "ellie_api_request_duration_seconds", "How long answers of the API took.");
     for (route, h) in &counted.durations {
         f.histogram(&[("route", route)], &BOUNDS, &h.buckets, h.sum);
     }
@@ -301,7 +349,12 @@ pub(super) fn process(w: &mut Writer) {
     w.family(Kind::Gauge, "ellie_build_info", "The version that runs; always 1.")
         .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
     let Some(p) = proc::process() else { return };
-    w.single(Kind::Counter, "process_cpu_seconds_total", "User and system CPU time in seconds.", p.cpu_seconds);
+    w.single(
+        Kind::Counter,
+        "process_cpu_seconds_total",
+        "User and system CPU time in seconds.",
+        p.cpu_seconds,
+    );
     w.single(Kind::Gauge, "process_resident_memory_bytes", "Resident memory.", p.resident_bytes);
     w.single(Kind::Gauge, "process_virtual_memory_bytes", "Virtual memory.", p.virtual_bytes);
     w.single(Kind::Gauge, "process_open_fds", "Open file descriptors.", p.open_fds);

@@ -56,7 +56,9 @@ pub(crate) fn process() -> Option<Process> {
     let boot = read("/proc/stat");
     let boot = boot.lines().find_map(|l| l.strip_prefix("btime ")?.trim().parse::<f64>().ok())?;
     let limits = read("/proc/self/limits");
-    let max_fds = limits.lines().find_map(|l| l.strip_prefix("Max open files")?.split_whitespace().next()?.parse().ok());
+    let max_fds = limits
+        .lines()
+        .find_map(|l| l.strip_prefix("Max open files")?.split_whitespace().next()?.parse().ok());
     Some(Process {
         cpu_seconds: (number(11)? + number(12)?) / TICKS,
         threads: number(17)? as u64,

@@ -148,7 +148,12 @@ mod tests {
     fn sample(format: Format) -> String {
         let mut w = Writer::new(format);
         w.family(Kind::Counter, "a_total", "Things.").sample(&[("l", "x\"\\\n")], 3);
-        w.family(Kind::Histogram, "h_seconds", "Times.").histogram(&[("r", "/")], &[0.5, 1.0], &[1, 2, 3], 9.5);
+        w.family(Kind::Histogram, "h_seconds", "Times.").histogram(
+            &[("r", "/")],
+            &[0.5, 1.0],
+            &[1, 2, 3],
+            9.5,
+        );
         w.finish()
     }
 
@@ -157,7 +162,10 @@ mod tests {
         let tail = "a_total{l=\"x\\\"\\\\\\n\"} 3\n# HELP h_seconds Times.\n# TYPE h_seconds histogram\n\
                     h_seconds_bucket{r=\"/\",le=\"0.5\"} 1\nh_seconds_bucket{r=\"/\",le=\"1.0\"} 3\n\
                     h_seconds_bucket{r=\"/\",le=\"+Inf\"} 6\nh_seconds_sum{r=\"/\"} 9.5\nh_seconds_count{r=\"/\"} 6\n";
-        assert_eq!(sample(Format::Prometheus), format!("# HELP a_total Things.\n# TYPE a_total counter\n{tail}"));
+        assert_eq!(
+            sample(Format::Prometheus),
+            format!("# HELP a_total Things.\n# TYPE a_total counter\n{tail}")
+        );
         assert_eq!(sample(Format::OpenMetrics), format!("# HELP a Things.\n# TYPE a counter\n{tail}# EOF\n"));
     }
 
@@ -167,7 +175,10 @@ mod tests {
             ("", Format::Prometheus),
             ("*/*", Format::Prometheus),
             ("application/openmetrics-text", Format::OpenMetrics),
-            ("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1", Format::OpenMetrics),
+            (
+                "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
+                Format::OpenMetrics,
+            ),
             ("application/openmetrics-text;q=0.1, text/plain", Format::Prometheus),
             ("application/openmetrics-text;q=0", Format::Prometheus),
             ("text/html", Format::Prometheus),
