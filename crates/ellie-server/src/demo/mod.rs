@@ -255,10 +255,9 @@ impl Demo {
 
 /// An entry of the journal in one line: whom it is about, and what happened.
 fn told(entry: &Entry) -> String {
-    match (&entry.instance, &entry.service) {
-        (Some(instance), _) => format!("{instance}: {}", entry.message),
-        (None, Some(service)) => format!("{service}: {}", entry.message),
-        (None, None) => entry.message.clone(),
+    match &entry.instance {
+        Some(instance) => format!("{instance}: {}", entry.message),
+        None => entry.message.clone(),
     }
 }
 
