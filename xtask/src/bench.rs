@@ -19,14 +19,22 @@ pub(crate) fn bench(root: &Path, arguments: &[String]) -> bool {
         return false;
     };
     let command = if package.starts_with("bench/") {
-        Cmd::new(&root.join(package), "bash", "run.sh").args(rest)
+        let folder = root.join(package);
+        let script = SCRIPTS.iter().find(|script| folder.join(script).is_file());
+        match script {
+            Some(script) => Cmd::new(&folder, "python3", script).args(rest),
+            None => Cmd::new(&folder, "cargo", "run --release --quiet --").args(rest),
+        }
     } else {
         Cmd::new(root, "cargo", "bench --quiet").args(["-p", package, "--bench", name, "--"]).args(rest)
     };
     command.run() == Outcome::Passed
 }
 
-/// `(package, name)` of every Criterion bench of a crate and every folder of `bench/` with a `run.sh`.
+/// How a comparison is run, where it is not a program of its own.
+const SCRIPTS: [&str; 2] = ["run.py", "bench.py"];
+
+/// `(package, name)` of every Criterion bench of a crate and every comparison below `bench/`.
 fn found(root: &Path) -> Vec<(String, String)> {
     let mut all = Vec::new();
     for package in folders(&root.join("crates")) {
@@ -42,10 +50,12 @@ fn found(root: &Path) -> Vec<(String, String)> {
         }
     }
     for name in folders(&root.join("bench")) {
-        if root.join("bench").join(&name).join("run.sh").is_file() {
+        let folder = root.join("bench").join(&name);
+        if SCRIPTS.iter().chain(["Cargo.toml"].iter()).any(|file| folder.join(file).is_file()) {
             all.push((format!("bench/{name}"), name));
         }
     }
+    // A comparison of the same name as a crate's own bench comes first.
     all.sort();
     all
 }

@@ -45,7 +45,7 @@ fn deny(root: &Path) -> Outcome {
 
 /// The model checker has atomics of its own, so it gets a target folder of its own.
 fn loom(root: &Path) -> Outcome {
-    Cmd::new(root, "cargo", "test --release --locked --package ellie-policy --test loom")
+    Cmd::new(root, "cargo", "test --release --locked --package ellie-policy --test loom_breaker")
         .env("RUSTFLAGS", "--cfg loom")
         .env("CARGO_TARGET_DIR", root.join("target/loom"))
         .env("LOOM_MAX_PREEMPTIONS", "3")
