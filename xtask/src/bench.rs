@@ -14,7 +14,8 @@ pub(crate) fn bench(root: &Path, arguments: &[String]) -> bool {
         }
         return true;
     };
-    let Some((package, _)) = all.iter().find(|(_, known)| known == name) else {
+    let named = |package: &str, known: &str| known == name || format!("{package}/{known}") == *name;
+    let Some((package, name)) = all.iter().find(|(package, known)| named(package, known)) else {
         eprintln!("no benchmark `{name}`; `cargo xtask bench` lists them");
         return false;
     };
