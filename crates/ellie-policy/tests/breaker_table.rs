@@ -25,7 +25,7 @@ impl Fixture {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&seen);
         let breaker = Breaker::with_seed(config, now, 1)
-            .listen(Box::new(move |transition| log.lock().unwrap().push(*transition)));
+            .listen(Box::new(move |transition| log.lock().expect("no listener panics").push(*transition)));
         Self { breaker: Arc::new(breaker), now, seen }
     }
 
@@ -64,7 +64,7 @@ impl Fixture {
     }
 
     fn causes(&self) -> Vec<(State, State, Cause)> {
-        let seen = self.seen.lock().unwrap();
+        let seen = self.seen.lock().expect("no listener panics");
         assert!(seen.iter().zip(1..).all(|(t, n)| t.sequence == n), "no gap, no repetition");
         seen.iter().map(|t| (t.from, t.to, t.cause)).collect()
     }
@@ -352,12 +352,12 @@ fn a_listener_that_panics_does_not_silence_the_breaker() {
     let seen: Arc<Mutex<Vec<u64>>> = Arc::default();
     let log = Arc::clone(&seen);
     let breaker = Breaker::new(Config::default(), now).listen(Box::new(move |transition| {
-        log.lock().unwrap_or_else(|e| e.into_inner()).push(transition.sequence);
+        log.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(transition.sequence);
         assert_ne!(transition.sequence, 1, "the first one panics");
     }));
     assert!(catch_unwind(AssertUnwindSafe(|| breaker.force_open(now, None))).is_err());
     breaker.reset(now);
-    assert_eq!(*seen.lock().unwrap_or_else(|e| e.into_inner()), [1, 2]);
+    assert_eq!(*seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner), [1, 2]);
 }
 
 #[test]

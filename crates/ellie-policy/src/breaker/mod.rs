@@ -329,7 +329,8 @@ impl Breaker {
             return;
         };
         loop {
-            if self.delivering.swap(true, Ordering::AcqRel) {
+            // Only who takes the turn writes: a thread that finds it taken leaves no mark behind the holder's end of it.
+            if self.delivering.compare_exchange(false, true, Ordering::AcqRel, Ordering::Acquire).is_err() {
                 return;
             }
             let turn = Turn(&self.delivering);

@@ -112,7 +112,7 @@ fn methods(f: &mut Fields<'_>) -> Vec<String> {
                 match item {
                     Value::String(s) => out.push(s),
                     other => {
-                        f.fault(&format!("method[{i}]"), format!("must be a string, is {}", other.kind()))
+                        f.fault(&format!("method[{i}]"), format!("must be a string, is {}", other.kind()));
                     }
                 }
             }

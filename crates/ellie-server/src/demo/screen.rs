@@ -52,7 +52,7 @@ pub(super) fn render(frame: &Frame, colour: bool) -> String {
     let dim = Style::new().dimmed();
     let clock = format!("{:>5.1} s", frame.elapsed.as_secs_f64());
     let title = format!("{}  three services, seeded faults, real traffic", paint.on(bold, "ellie demo"));
-    let _ = writeln!(out, "{title}{clock:>27}");
+    let _ = writeln!(out, "{title}{clock:>23}");
     for (name, url) in &frame.links {
         let _ = writeln!(out, "  {name:<10} {url}");
     }
