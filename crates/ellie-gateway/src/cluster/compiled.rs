@@ -161,7 +161,7 @@ impl Cluster {
         service: Option<Arc<Service>>,
         tags: Box<[String]>,
         parts: Parts,
-        mut upstream: impl FnMut(&Arc<Instance>) -> Arc<Upstream>,
+        mut upstream: impl FnMut(&Arc<Instance>, bool) -> Arc<Upstream>,
     ) -> Self {
         let selection = service.as_ref().map_or_else(
             || discovery::Selection { level: Level::Healthy, all: Vec::new() },
@@ -173,7 +173,7 @@ impl Cluster {
         let mut slots = Vec::new();
         for (instance, standing) in selection.all {
             census.count(standing);
-            let upstream = upstream(&instance);
+            let upstream = upstream(&instance, standing == Standing::Routable);
             let member = (standing == Standing::Routable).then(|| {
                 members.push(upstream.clone());
                 slots.push(Member { endpoint: upstream.endpoint.clone(), weight: instance.weight() });
@@ -220,7 +220,7 @@ impl Cluster {
         };
         // The same instances in the same order, as both come from the same service.
         let mut own = self.entries.iter();
-        let subset = Arc::new(Self::build(self.service.clone(), key.clone(), parts, |instance| {
+        let subset = Arc::new(Self::build(self.service.clone(), key.clone(), parts, |instance, _| {
             let known = own.next().filter(|e| Arc::ptr_eq(&e.instance, instance));
             known.map_or_else(|| Arc::new(Upstream::new(instance, now)), |e| e.upstream.clone())
         }));
