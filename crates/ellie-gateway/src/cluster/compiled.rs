@@ -128,11 +128,12 @@ impl Cluster {
         let busy = parts.live.stats.any();
         let mut known = previous.map(|p| p.entries.iter()).into_iter().flatten().peekable();
         let mut recovered = Vec::new();
-        // Both are in the order of ids.
-        let upstream = |instance: &Arc<Instance>| {
+        // Both are in the order of ids. What left the service may come back to it only as another incarnation, so
+        // nothing is kept of it; its requests in flight hold what they need.
+        let upstream = |instance: &Arc<Instance>, routable: bool| {
             let id = &instance.registration.id;
             while known.next_if(|e| e.upstream.id < *id).is_some() {}
-            match known.peek() {
+            let upstream = match known.peek() {
                 Some(e) if e.upstream.identity == instance.incarnation => {
                     if e.instance.status == Status::Unhealthy && instance.status != Status::Unhealthy {
                         recovered.push(e.upstream.clone());
@@ -140,7 +141,10 @@ impl Cluster {
                     e.upstream.clone()
                 }
                 _ => Arc::new(Upstream::new(instance, now)),
-            }
+            };
+            // Before the candidates are made, which look at who is new.
+            upstream.set_rotation(routable, busy, now);
+            upstream
         };
         let cluster = Self::build(service, Box::default(), parts, upstream);
         // A check has seen it work again: what it did before it was down is no reason to wait any longer.
@@ -149,11 +153,6 @@ impl Cluster {
                 detector.reinstate(&upstream.outlier);
             }
         }
-        for entry in &cluster.entries {
-            entry.upstream.set_rotation(entry.member.is_some(), busy, now);
-        }
-        // What left the service may come back to it only as another incarnation, so nothing is kept of it here; its
-        // requests in flight hold what they need.
         cluster
     }
 
