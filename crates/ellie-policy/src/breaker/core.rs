@@ -50,6 +50,8 @@ pub(super) struct Core {
     /// Transitions on their way to the listener.
     pub(super) pending: VecDeque<Transition>,
     pub(super) keep_pending: bool,
+    /// A thread is handing them over.
+    pub(super) delivering: bool,
     /// The latest instant seen, for results that come without one.
     pub(super) latest: i64,
     rng: Rng,
@@ -75,6 +77,7 @@ impl Core {
             last: None,
             pending: VecDeque::new(),
             keep_pending: false,
+            delivering: false,
             latest: now,
             rng: Rng::new(seed),
         }

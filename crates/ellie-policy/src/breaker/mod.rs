@@ -34,7 +34,7 @@ use self::core::Core;
 use self::shards::Shards;
 use self::window::Counts;
 use crate::Rng;
-use crate::sync::{AtomicBool, AtomicI64, AtomicU64, Mutex, MutexGuard, Ordering, lock};
+use crate::sync::{AtomicI64, AtomicU64, Mutex, MutexGuard, Ordering, lock};
 use crate::time::{duration, nanos, ticks};
 
 /// Called once for every change of state.
@@ -98,8 +98,6 @@ pub struct Breaker {
     shards: Shards,
     core: Mutex<Core>,
     listener: Option<Listener>,
-    /// Set while a thread is handing transitions to the listener.
-    delivering: AtomicBool,
 }
 
 impl Breaker {
@@ -121,7 +119,6 @@ impl Breaker {
             shards: Shards::new(core.generation),
             core: Mutex::new(core),
             listener: None,
-            delivering: AtomicBool::new(false),
         }
     }
 
@@ -299,7 +296,8 @@ impl Breaker {
         core.window.advance(now);
         let result = act(&mut core);
         self.publish(&core);
-        let deliver = !core.pending.is_empty();
+        let deliver = !core.pending.is_empty() && !core.delivering;
+        core.delivering |= deliver;
         drop(core);
         if deliver {
             self.deliver();
@@ -318,40 +316,35 @@ impl Breaker {
         self.gate.store(gate, Ordering::Release);
     }
 
-    fn next_transition(&self) -> Option<Transition> {
-        lock(&self.core).pending.pop_front()
-    }
-
     /// Hands pending transitions to the listener. One thread does so at a time, which keeps them
-    /// in order; a thread that finds another one at it leaves its own to that one.
+    /// in order; a thread that finds another one at it leaves its own to that one. Who delivers is
+    /// decided under the lock that also holds the queue, so none is left behind.
+    #[cold]
     fn deliver(&self) {
-        let Some(listener) = &self.listener else {
-            return;
-        };
-        loop {
-            // Only who takes the turn writes: a thread that finds it taken leaves no mark behind the holder's end of it.
-            if self.delivering.compare_exchange(false, true, Ordering::AcqRel, Ordering::Acquire).is_err() {
-                return;
-            }
-            let turn = Turn(&self.delivering);
-            while let Some(transition) = self.next_transition() {
+        let turn = Turn(self);
+        while let Some(transition) = self.next_transition() {
+            if let Some(listener) = &self.listener {
                 listener(&transition);
             }
-            drop(turn);
-            // Another thread may have left one between our last look and the end of our turn.
-            if lock(&self.core).pending.is_empty() {
-                return;
-            }
         }
+        // It has ended, with the queue found empty.
+        std::mem::forget(turn);
+    }
+
+    fn next_transition(&self) -> Option<Transition> {
+        let mut core = lock(&self.core);
+        let next = core.pending.pop_front();
+        core.delivering = next.is_some();
+        next
     }
 }
 
-/// Ends the delivery also when the listener panics.
-struct Turn<'a>(&'a AtomicBool);
+/// Ends the delivery when the listener panics.
+struct Turn<'a>(&'a Breaker);
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
+        lock(&self.0.core).delivering = false;
     }
 }
 
