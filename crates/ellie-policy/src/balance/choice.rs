@@ -19,7 +19,7 @@ impl Costs {
     }
 
     /// Adds the next; an infinite cost is never chosen. `weight` decides among ties.
-    #[inline]
+    #[inline(always)]
     pub(super) fn push(&mut self, cost: f32, weight: f32) {
         self.costs[self.len % SCAN] = cost;
         self.weights[self.len % SCAN] = weight;

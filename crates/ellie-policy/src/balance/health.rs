@@ -49,7 +49,7 @@ impl View {
 
     /// Latency relative to the service's. What is in flight for longer than all but a hundredth of
     /// answers take bounds it from below, so a silent instance is seen before its first timeout.
-    #[inline]
+    #[inline(always)]
     pub(super) fn relative_latency(&self, endpoint: &Endpoint, load: Load, now: i64) -> f32 {
         if self.inverse_median == 0.0 {
             return 1.0;
@@ -67,7 +67,7 @@ impl View {
     }
 
     /// The factor by which an instance is worse than a good one; at least 1 when all are looked at.
-    #[inline]
+    #[inline(always)]
     pub(super) fn penalty(&self, endpoint: &Endpoint, load: Load, now: i64) -> f32 {
         if self.inverse_median == 0.0 {
             return 1.0;
@@ -90,14 +90,14 @@ impl View {
         if excess > 0.0 { slow * (1.0 + FAILURE_WEIGHT * excess) } else { slow }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn is_sick(&self, penalty: f32) -> bool {
         if self.scan { penalty > 1.0001 } else { penalty >= DRAWN_SICK }
     }
 
     /// The share of its weight that an instance may use: a tenth when it joins, all of it after
     /// ten seconds.
-    #[inline]
+    #[inline(always)]
     pub(super) fn ramp(&self, endpoint: &Endpoint, now: i64) -> f32 {
         if !self.ramping {
             return 1.0;
