@@ -108,7 +108,7 @@ fn service_rows(out: &mut String, service: &ServiceRow, paint: &Paint) {
             "    {mark} {:<11} {bar} {:>3.0} %  {latency:>7}  {}",
             i.id,
             i.share * 100.0,
-            clip(&state, 31)
+            clip(&state, 29)
         );
     }
     out.push('\n');
