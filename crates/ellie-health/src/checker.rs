@@ -7,6 +7,7 @@ use crate::stats::{Counters, Stats};
 use crate::tls::{self, Tls};
 use ellie_core::Registry;
 use ellie_core::model::{CheckKind, CheckReport, InstanceId, ServiceName};
+use ellie_policy::Rng;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -88,7 +89,13 @@ impl HealthChecker {
             *current = Some(sender);
         }
         let _running = Running(self);
-        let engine = Engine::new(&self.registry, &self.probe, &self.counters, self.settings.subscribe());
+        let engine = Engine::new(
+            &self.registry,
+            &self.probe,
+            &self.counters,
+            self.settings.subscribe(),
+            Rng::from_entropy(),
+        );
         engine.run(asks, stop).await;
     }
 

@@ -25,6 +25,10 @@ use tokio_util::sync::CancellationToken;
 /// How soon an inconclusive probe is repeated, at the latest.
 const INCONCLUSIVE_RETRY: Duration = Duration::from_secs(5);
 
+/// Probes that fall due within this time of each other are started together: the process then wakes once for them, and
+/// mostly once for their answers, which is half of what a probe costs. No probe is later by more than this.
+const TICK: Duration = Duration::from_millis(10);
+
 /// Somebody wants one instance probed now.
 #[derive(Debug)]
 pub(crate) struct Ask {
@@ -59,6 +63,8 @@ pub(crate) struct Engine<'a, P: Probe> {
     /// The registry's index up to which the roster follows it.
     index: u64,
     warned: Option<Instant>,
+    /// The time up to which what is due has been looked for.
+    tick: Instant,
 }
 
 impl<'a, P: Probe> Engine<'a, P> {
@@ -67,6 +73,7 @@ impl<'a, P: Probe> Engine<'a, P> {
         probe: &'a P,
         counters: &'a Counters,
         mut updates: watch::Receiver<Settings>,
+        rng: Rng,
     ) -> Self {
         let settings = updates.borrow_and_update().clone();
         Self {
@@ -75,13 +82,14 @@ impl<'a, P: Probe> Engine<'a, P> {
             counters,
             updates,
             roster: Roster::default(),
-            schedule: Schedule::new(settings.concurrency, Rng::from_entropy()),
+            schedule: Schedule::new(settings.concurrency, rng),
             flights: FuturesUnordered::new(),
             kept: 0,
             may_keep: settings.kept_connections,
             settings,
             index: 0,
             warned: None,
+            tick: now(),
         }
     }
 
@@ -94,7 +102,7 @@ impl<'a, P: Probe> Engine<'a, P> {
         tokio::pin!(stopped);
         loop {
             self.launch();
-            let wake_at = self.schedule.wake_at().map(tokio::time::Instant::from_std);
+            let wake_at = self.schedule.wake_at().map(|due| due.max(self.tick + TICK).into());
             if let Some(at) = wake_at
                 && at != timer.deadline()
             {
@@ -107,7 +115,7 @@ impl<'a, P: Probe> Engine<'a, P> {
                 Ok(()) = self.updates.changed() => self.reconfigure(),
                 Some(ask) = asks.recv() => self.ask(ask),
                 Some(landed) = self.flights.next(), if !self.flights.is_empty() => self.land(landed),
-                () = &mut timer, if wake_at.is_some() => {}
+                () = &mut timer, if wake_at.is_some() => self.tick = now(),
             }
         }
     }
@@ -115,7 +123,7 @@ impl<'a, P: Probe> Engine<'a, P> {
     /// Starts every probe that is due and has room.
     fn launch(&mut self) {
         let now = now();
-        while let Some((slot, lane)) = self.schedule.next(now) {
+        while let Some((slot, lane)) = self.schedule.next(self.tick) {
             let Some(entry) = self.roster.get(slot) else {
                 // Entries leave the schedule as they leave the roster.
                 self.schedule.landed(lane);
@@ -388,3 +396,7 @@ fn status_of(verdict: threshold::Verdict) -> Status {
         threshold::Verdict::Unhealthy => Status::Unhealthy,
     }
 }
+
+#[cfg(test)]
+#[path = "engine_tests.rs"]
+mod tests;
