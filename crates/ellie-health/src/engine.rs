@@ -398,5 +398,4 @@ fn status_of(verdict: threshold::Verdict) -> Status {
 }
 
 #[cfg(test)]
-#[path = "engine_tests.rs"]
 mod tests;
