@@ -7,10 +7,6 @@ const LINES: usize = 500;
 
 /// Files that may be longer, each with the reason.
 const LONGER: &[(&str, &str)] = &[
-    (
-        "crates/ellie-server/src/cli/args.rs",
-        "the words of the command line: one list, read from top to bottom",
-    ),
     ("crates/ellie-gateway/src/forward/exchange.rs", "one request's way as one state machine"),
     ("crates/ellie-gateway/src/h1/parse.rs", "one grammar"),
 ];
