@@ -1,4 +1,5 @@
 //! Probes over real sockets: what servers do that answer, that don't, and that answer something else.
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 use ellie_core::journal::Journal;
 use ellie_core::model::{Actor, CheckDraft, CheckReport, Draft, InstanceId, ServiceName};
