@@ -1,7 +1,7 @@
 //! A client's connection: heads in, answers out, and when it ends.
 
-use super::exchange::{self, Next};
 use super::reply::Own;
+use super::request::{self, Next};
 use super::work::Work;
 use crate::h1::{Invalid, Parsed};
 use crate::io::{Outgoing, Stream, Watchdog};
@@ -66,7 +66,7 @@ pub(crate) async fn serve(worker: &Worker, stream: Stream, peer: SocketAddr, pre
                 return;
             }
         };
-        match exchange::run(worker, &mut client, &mut work, length, at).await {
+        match request::run(worker, &mut client, &mut work, length, at).await {
             Next::Continue(ended) => now = ended,
             Next::Linger => {
                 client.linger(worker).await;

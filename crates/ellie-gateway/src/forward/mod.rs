@@ -1,14 +1,19 @@
 //! From a client's bytes to an instance and back.
 //!
-//! [`client`] reads heads, [`exchange`] decides where a request goes and tries, [`send`] is one try up to the head of
-//! the answer, [`relay`] the bodies, [`tunnel`] what follows a switch of protocols, [`reply`] what the gateway answers
-//! itself. Nothing here allocates per request: buffers are lent by the thread ([`work`]).
+//! [`client`] reads heads, [`request`] carries one through: [`plan`] decides from its head where it goes, [`tries`] on
+//! which instances it is tried, [`send`] is one try up to the head of the answer, [`respond`] passes the answer on,
+//! [`relay`] its body, [`tunnel`] what follows a switch of protocols. [`failure`] is what a client is told instead,
+//! [`reply`] writes it. Nothing here allocates per request: buffers are lent by the thread ([`work`]).
 
 mod client;
-mod exchange;
+mod failure;
+mod plan;
 mod relay;
 mod reply;
+mod request;
+mod respond;
 mod send;
+mod tries;
 mod tunnel;
 mod work;
 

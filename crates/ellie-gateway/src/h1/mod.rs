@@ -1,6 +1,7 @@
 //! An HTTP/1.1 engine without I/O and without a clock: bytes in, decisions and bytes out.
 //!
-//! - [`parse`] turns a received head into a [`Request`] or [`Response`]: ranges into the receive buffer, nothing copied;
+//! - `request` and `response` turn a received head into ranges of the receive buffer, nothing copied: `head` finds
+//!   its end and its bounds, `facts` is what its fields say together;
 //! - [`body`] follows a message's framing through its bytes, [`transfer`] writes them in the receiver's;
 //! - [`rewrite`] writes the head that goes to the other side as runs of the received bytes.
 //!
@@ -8,12 +9,19 @@
 //! message is refused, and its connection is closed.
 
 pub mod body;
+mod facts;
 pub mod field;
-pub mod parse;
+mod head;
+mod invalid;
+mod request;
+mod response;
 pub mod rewrite;
 pub mod transfer;
 
 pub use body::{Body, Framing};
 pub use field::Name;
-pub use parse::{Invalid, Limits, Parsed, Request, Response};
+pub use head::{Limits, MAX_FIELDS, Parsed};
+pub use invalid::Invalid;
+pub use request::Request;
+pub use response::Response;
 pub use transfer::{Coding, Transfer};

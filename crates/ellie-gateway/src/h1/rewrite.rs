@@ -1,7 +1,8 @@
 //! The head that goes to the other side: runs of the received bytes, without what ends here, with what is added here.
 
 use super::field::{Field, Name, list};
-use super::parse::{Request, Response};
+use super::request::Request;
+use super::response::Response;
 use super::transfer::Coding;
 use std::io::Write as _;
 use std::net::IpAddr;
