@@ -27,6 +27,8 @@ pub enum Kind {
     RouteChanged,
     ConfigReloaded,
     ConfigRejected,
+    SourceStale,
+    SourceFresh,
     Started,
     Stopping,
 }
@@ -50,6 +52,8 @@ impl Kind {
             Self::RouteChanged => "route-changed",
             Self::ConfigReloaded => "config-reloaded",
             Self::ConfigRejected => "config-rejected",
+            Self::SourceStale => "source-stale",
+            Self::SourceFresh => "source-fresh",
             Self::Started => "started",
             Self::Stopping => "stopping",
         }

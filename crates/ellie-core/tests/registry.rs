@@ -5,7 +5,7 @@ mod common;
 
 use common::*;
 use ellie_core::discovery::{Level, Standing, select};
-use ellie_core::model::{CheckDraft, Draft, Source, Status};
+use ellie_core::model::{Actor, CheckDraft, Draft, Source, Status};
 use ellie_core::registry::{ChangeKind, Operation, Rejected, Settings};
 use ellie_core::{Command, Registry, ServiceName};
 
@@ -135,6 +135,97 @@ fn what_the_configuration_owns_is_changed_there() {
     assert_eq!(r.apply(deregister("api", "a"), clock.0).map(|_| ()), owned);
     r.apply(operate("api", "a", Operation::Drain, None), clock.0).unwrap();
     assert!(r.snapshot().instance("api", "a").unwrap().operator.draining.is_some());
+}
+
+#[test]
+fn the_registry_is_the_union_of_its_sources_whatever_order_they_speak_in() {
+    let clock = Clock::new();
+    let provider = |name: &str| Source::Provider(name.into());
+    let words = [Source::Api, provider("docker"), provider("swarm")];
+    let withdraw = |source: &Source| {
+        let (name, id) = key("api", "a");
+        Command::Withdraw { name, id, source: source.clone() }
+    };
+    let said_by = |source: &Source| {
+        let port = 80 + words.iter().position(|w| w == source).unwrap() as i128;
+        register_from(Draft { port: Some(port), ..draft("api", "a") }, source.clone())
+    };
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let r = registry(Settings::default());
+        for n in order {
+            r.apply(said_by(&words[n]), clock.0).unwrap();
+        }
+        let holds = |source: Option<&Source>| {
+            let i = r.snapshot().instance("api", "a").cloned();
+            assert_eq!(i.as_ref().map(|i| &i.source), source, "{order:?}");
+            if let (Some(i), Some(source)) = (i, source) {
+                let at = words.iter().position(|w| w == source).unwrap();
+                assert_eq!(usize::from(i.registration.port), 80 + at);
+            }
+        };
+        holds(Some(&Source::Api));
+        let (name, id) = key("api", "a");
+        assert_eq!(r.held_back(&name, &id), words[1..], "{order:?}");
+        // What is held back can go unseen; what is in force gives way to the next.
+        let index = r.snapshot().index;
+        r.apply(withdraw(&words[2]), clock.0).unwrap();
+        assert_eq!(r.snapshot().index, index);
+        r.apply(said_by(&words[2]), clock.0).unwrap();
+        r.apply(deregister("api", "a"), clock.0).unwrap();
+        holds(Some(&words[1]));
+        r.apply(withdraw(&words[1]), clock.0).unwrap();
+        holds(Some(&words[2]));
+        r.apply(withdraw(&words[2]), clock.0).unwrap();
+        holds(None);
+        assert!(r.held_back(&name, &id).is_empty());
+    }
+}
+
+#[test]
+fn what_is_held_back_and_no_longer_fits_is_dropped() {
+    let clock = Clock::new();
+    let r = registry(Settings::default());
+    let docker = Source::Provider("docker".into());
+    let needs = |d: &str| Draft { dependencies: vec![d.into()], ..draft("api", "a") };
+    r.apply(register(draft("api", "a")), clock.0).unwrap();
+    r.apply(register_from(needs("db"), docker), clock.0).unwrap();
+    let db = Draft { dependencies: vec!["api".into()], ..draft("db", "1") };
+    r.apply(register(db), clock.0).unwrap();
+    r.apply(deregister("api", "a"), clock.0).unwrap();
+    assert!(r.snapshot().service("api").is_none(), "it would have closed a cycle");
+    let (name, id) = key("api", "a");
+    assert!(r.held_back(&name, &id).is_empty());
+}
+
+#[test]
+fn a_providers_drain_does_not_outlive_its_word() {
+    let clock = Clock::new();
+    let r = registry(Settings::default());
+    let docker = Source::Provider("docker".into());
+    r.apply(register_from(draft("api", "a"), docker), clock.0).unwrap();
+    let (name, id) = key("api", "a");
+    let by = |actor: &str, operation| Command::Operate {
+        name: name.clone(),
+        id: id.clone(),
+        operation,
+        ttl: None,
+        reason: None,
+        actor: Actor::new(actor),
+    };
+    r.apply(by("docker", Operation::Drain), clock.0).unwrap();
+    r.apply(by("op", Operation::Maintenance(true)), clock.0).unwrap();
+    r.apply(register(draft("api", "a")), clock.0).unwrap();
+    let i = r.snapshot().instance("api", "a").unwrap().clone();
+    assert_eq!((i.operator.draining.is_none(), i.operator.maintenance.is_some()), (true, true));
+}
+
+#[test]
+fn what_a_provider_lists_is_not_removed_for_failing_checks() {
+    let clock = Clock::new();
+    let r = registry(Settings::default());
+    let docker = Source::Provider("docker".into());
+    r.apply(register_from(draft("api", "a"), docker), clock.0).unwrap();
+    assert_eq!(r.next_deadline(), None);
 }
 
 #[test]

@@ -5,7 +5,8 @@
 mod common;
 
 use common::*;
-use ellie_core::model::{Source, Status};
+use ellie_core::Now;
+use ellie_core::model::{Offer, Source, Status};
 use ellie_core::registry::{Operation, Rejected, Settings};
 use ellie_store::registrar::{self, Error, StartError};
 use ellie_store::{Ephemeral, Registrar, Store};
@@ -176,23 +177,68 @@ async fn a_source_replaces_its_whole_set_and_nobody_elses() {
     let same = registrar.replace_set(Source::Config, set).await.unwrap();
     assert_eq!((same.changes.len(), same.index), (0, first.index));
     let docker = Source::Provider("docker".into());
-    // An instance of another source stays its own; a cycle is refused; the rest of the set holds.
+    // An instance of a stronger source stays its own; a cycle is refused; the rest of the set holds.
     let set =
         vec![registration("a", "1"), needing("c", "1", "d"), needing("d", "1", "c"), registration("e", "1")];
     let second = registrar.replace_set(docker.clone(), set).await.unwrap();
     let refused: Vec<String> =
         second.refused.iter().map(|(name, id, why)| format!("{name}/{id}: {why}")).collect();
-    assert_eq!(refused.len(), 2, "{refused:?}");
-    assert!(refused[0].contains("managed by `config`") && refused[1].contains("cycle"), "{refused:?}");
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert!(refused[0].contains("cycle"), "{refused:?}");
+    let (name, id) = key("a", "1");
+    assert_eq!(registry.held_back(&name, &id), [docker.clone()]);
+    // What the file no longer tells is now what docker tells of it.
     let third = registrar.replace_set(Source::Config, vec![registration("b", "1")]).await.unwrap();
-    assert_eq!(third.changes.len(), 2);
-    assert_eq!(ids(&registry), ["api/mine", "b/1", "c/1", "e/1"]);
+    assert_eq!(third.changes.len(), 3);
+    assert_eq!(ids(&registry), ["a/1", "api/mine", "b/1", "c/1", "e/1"]);
     registrar.replace_set(docker, vec![]).await.unwrap();
     registrar.replace_set(Source::Config, vec![]).await.unwrap();
     assert_eq!(ids(&registry), ["api/mine"]);
     let gone =
         registry.journal().since(0).iter().filter(|e| e.entry.message.contains("no longer lists it")).count();
-    assert_eq!(gone, 5);
+    assert_eq!(gone, 6);
+}
+
+#[tokio::test]
+async fn an_offer_that_is_withheld_drains_until_its_source_says_otherwise() {
+    let (registry, store) = (registry(Settings::default()), Memory::default());
+    let registrar = start(&registry, store.clone());
+    let docker = Source::Provider("docker".into());
+    let offer = |why: Option<&str>| {
+        vec![Offer { withheld: why.map(Into::into), ..Offer::from(registration("a", "1")) }]
+    };
+    let draining = || registry.snapshot().instance("a", "1").unwrap().operator.draining.clone();
+    registrar.replace_offers(docker.clone(), offer(Some("is stopping"))).await.unwrap();
+    let mark = draining().unwrap();
+    assert_eq!((mark.by.as_str(), mark.reason.as_deref()), ("docker", Some("is stopping")));
+    let same = registrar.replace_offers(docker.clone(), offer(Some("is stopping"))).await.unwrap();
+    assert!(same.changes.is_empty(), "the same again changes nothing");
+    registrar.replace_offers(docker.clone(), offer(None)).await.unwrap();
+    assert_eq!(draining(), None);
+    // What an operator said stays, whatever the source says.
+    registrar.submit(vec![operate("a", "1", Operation::Drain)]).await.unwrap();
+    for why in [Some("is stopping"), None] {
+        registrar.replace_offers(docker.clone(), offer(why)).await.unwrap();
+        assert_eq!(draining().unwrap().by, "op");
+    }
+    assert_eq!(store.commits(), 0);
+}
+
+#[tokio::test]
+async fn a_source_that_tells_its_set_is_no_longer_stale() {
+    let (registry, store) = (registry(Settings::default()), Memory::default());
+    let registrar = start(&registry, store);
+    let docker = Source::Provider("docker".into());
+    registrar.replace_set(docker.clone(), vec![registration("a", "1")]).await.unwrap();
+    let index = registry.snapshot().index;
+    registry.mark_stale(&docker, Some("connection refused"), Now::read());
+    let stale = registry.snapshot().stale.get(&docker).cloned().unwrap();
+    assert_eq!((stale.reason.as_str(), registry.snapshot().index), ("connection refused", index));
+    assert_eq!(ids(&registry), ["a/1"], "what it told last still holds");
+    registrar.replace_set(docker.clone(), vec![]).await.unwrap();
+    assert!(registry.snapshot().stale.is_empty() && ids(&registry).is_empty());
+    let kinds: Vec<_> = registry.journal().since(0).iter().map(|e| e.entry.kind.as_str()).collect();
+    assert_eq!(kinds, ["registered", "source-stale", "deregistered", "source-fresh"]);
 }
 
 #[tokio::test]

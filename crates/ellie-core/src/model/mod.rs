@@ -11,7 +11,7 @@ pub use check::{CheckKind, CheckReport, HealthBody, HealthCheck, Memory};
 pub use instance::{History, Instance, MAX_TRANSITIONS, Mark, Operator, Record, Transition};
 pub use name::{InstanceId, MAX_NAME, RESERVED_NAMES, ServiceName};
 pub use registration::{Protocol, Registration};
-pub use source::{Actor, Source};
+pub use source::{Actor, Offer, Source, Stale};
 pub use validate::{CheckDraft, Draft, limits};
 
 use std::fmt;

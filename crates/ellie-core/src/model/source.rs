@@ -1,7 +1,10 @@
 //! Who says that an instance exists, and who asked for a change.
 
+use super::Registration;
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// Where a registration comes from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,6 +25,48 @@ impl Source {
     pub fn is_durable(&self) -> bool {
         matches!(self, Self::Api)
     }
+
+    /// Whose word counts where two sources tell of the same service and id: ellie's own before the configuration's
+    /// before the API's before a provider's, of two providers the alphabetically first. What a provider says meanwhile
+    /// is held back and comes into force once nobody stronger tells of it.
+    #[must_use]
+    pub fn outranks(&self, other: &Self) -> bool {
+        let rank = |source: &Self| match source {
+            Self::Own => 0,
+            Self::Config => 1,
+            Self::Api => 2,
+            Self::Provider(_) => 3,
+        };
+        match (self, other) {
+            (Self::Provider(a), Self::Provider(b)) => a.cmp(b) == Ordering::Less,
+            (a, b) => rank(a) < rank(b),
+        }
+    }
+}
+
+/// One instance of the complete set that a source tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// What it says of it.
+    pub registration: Arc<Registration>,
+    /// Why it shall get no new requests for now, where it shall not: it is about to stop, or its platform's own check
+    /// fails. It is marked as draining, by the source.
+    pub withheld: Option<String>,
+}
+
+impl From<Registration> for Offer {
+    fn from(registration: Registration) -> Self {
+        Self { registration: Arc::new(registration), withheld: None }
+    }
+}
+
+/// A source can't be asked at the moment: what it told last is still served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stale {
+    /// Since when.
+    pub since: SystemTime,
+    /// Why.
+    pub reason: String,
 }
 
 impl fmt::Display for Source {

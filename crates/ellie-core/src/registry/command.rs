@@ -60,6 +60,15 @@ pub enum Command {
         /// Why.
         cause: Cause,
     },
+    /// `source` no longer tells of an instance: it goes, unless another source tells of it.
+    Withdraw {
+        /// The service.
+        name: ServiceName,
+        /// The instance.
+        id: InstanceId,
+        /// Who no longer tells of it.
+        source: Source,
+    },
     /// An operator's decision.
     Operate {
         /// The service.
@@ -123,7 +132,7 @@ pub enum Rejected {
         /// How many.
         limit: usize,
     },
-    /// Another source owns this name and id and would overwrite the change.
+    /// A source of higher precedence tells of this name and id and would overwrite the change.
     OwnedBy {
         /// The owner.
         source: Source,
@@ -151,6 +160,7 @@ impl Command {
             Self::Register { registration, .. } => (&registration.name, &registration.id),
             Self::Restore(record) => (&record.registration.name, &record.registration.id),
             Self::Deregister { name, id, .. }
+            | Self::Withdraw { name, id, .. }
             | Self::Operate { name, id, .. }
             | Self::Lapse { name, id }
             | Self::Heartbeat { name, id, .. }
@@ -177,13 +187,13 @@ pub fn plan(command: &Command, current: Option<&Record>, now: Now) -> Result<Opt
     };
     match command {
         Command::Register { registration, source, .. } => {
-            if let Some(old) = current.filter(|old| old.source != *source && !old.source.is_durable()) {
+            if let Some(old) = current.filter(|old| old.source.outranks(source)) {
                 return Err(Rejected::OwnedBy { source: old.source.clone() });
             }
             Ok(Some(Record {
                 registration: registration.clone(),
                 source: source.clone(),
-                operator: current.map(|old| old.operator.clone()).unwrap_or_default(),
+                operator: current.map(|old| inherited(old, source)).unwrap_or_default(),
                 registered_at: current.map_or(now.wall, |old| old.registered_at),
             }))
         }
@@ -195,6 +205,7 @@ pub fn plan(command: &Command, current: Option<&Record>, now: Now) -> Result<Opt
             }
             Ok(None)
         }
+        Command::Withdraw { source, .. } => Ok(Some(found()?.clone()).filter(|old| old.source != *source)),
         Command::Operate { operation, ttl, reason, actor, .. } => {
             let old = found()?;
             let mark = Mark {
@@ -218,6 +229,15 @@ pub fn plan(command: &Command, current: Option<&Record>, now: Now) -> Result<Opt
         }
         Command::Heartbeat { .. } | Command::Observe { .. } => Ok(Some(found()?.clone())),
     }
+}
+
+/// What operators decided stays; what the old source itself withheld is its own affair.
+fn inherited(old: &Record, source: &Source) -> Operator {
+    let mut operator = old.operator.clone();
+    if old.source != *source {
+        operator.draining = operator.draining.filter(|mark| mark.by != old.source.to_string());
+    }
+    operator
 }
 
 fn lapsed(operator: &Operator, now: Now) -> Operator {

@@ -2,7 +2,7 @@
 
 use super::{Cause, ChangeKind, Command};
 use crate::journal::{Entry, Kind};
-use crate::model::{Actor, Instance, InstanceId, ServiceName, Status};
+use crate::model::{Actor, Instance, InstanceId, ServiceName, Source, Status};
 use crate::time::Now;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -126,7 +126,9 @@ impl Deadlines {
             self.renew(r.name.clone(), r.id.clone(), r.ttl.map(|ttl| now.instant + ttl));
         }
         let lapse = instance.operator.next_lapse().map(|until| now.instant_of(until));
-        let unhealthy = match (instance.status, r.ttl, r.check.kind.is_active()) {
+        // A provider lists what exists: removing it here would last until its next word.
+        let checked = r.check.kind.is_active() && !matches!(instance.source, Source::Provider(_));
+        let unhealthy = match (instance.status, r.ttl, checked) {
             (Status::Unhealthy, None, true) => settings.deregister_unhealthy_after.map(|after| {
                 let failing_for = now.wall.duration_since(instance.since).unwrap_or_default();
                 now.instant + after.saturating_sub(failing_for)

@@ -18,7 +18,7 @@ pub use state::Rehearsal;
 pub use watch::ServiceWatch;
 
 use crate::journal::Journal;
-use crate::model::{InstanceId, ServiceName};
+use crate::model::{InstanceId, ServiceName, Source};
 use crate::time::Now;
 use arc_swap::ArcSwap;
 use state::State;
@@ -90,6 +90,23 @@ impl Registry {
     #[must_use]
     pub fn rehearsal(&self) -> Rehearsal {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).rehearsal()
+    }
+
+    /// Notes that `source` can't be asked at the moment, and why; `None` that it has told its set anew. What it told
+    /// last stays as it is.
+    pub fn mark_stale(&self, source: &Source, reason: Option<&str>, now: Now) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = state.mark_stale(source, reason, now);
+        self.snapshot.store(Arc::new(state.snapshot()));
+        if let Some(entry) = entry {
+            self.journal.record(now, entry);
+        }
+    }
+
+    /// The sources of lower precedence that tell of this instance too; their word is held back, strongest first.
+    #[must_use]
+    pub fn held_back(&self, name: &ServiceName, id: &InstanceId) -> Vec<Source> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).held_back(name, id)
     }
 
     /// The current snapshot.

@@ -1,6 +1,6 @@
 //! The immutable picture of the registry that everyone reads.
 
-use crate::model::{Instance, InstanceId, ServiceName, Status};
+use crate::model::{Instance, InstanceId, ServiceName, Source, Stale, Status};
 use imbl::OrdMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -84,6 +84,8 @@ pub struct Snapshot {
     pub services: OrdMap<ServiceName, Arc<Service>>,
     /// How all instances fare.
     pub counts: Counts,
+    /// The sources that can't be asked at the moment. A mark alone is no new index: no instance changes by it.
+    pub stale: OrdMap<Source, Arc<Stale>>,
 }
 
 impl Snapshot {

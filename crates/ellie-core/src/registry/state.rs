@@ -1,5 +1,6 @@
 //! The registry's state and how a command changes it.
 
+mod held;
 mod rehearsal;
 
 pub use rehearsal::Rehearsal;
@@ -37,6 +38,7 @@ pub(super) struct State {
 pub(in crate::registry) struct World {
     snapshot: Snapshot,
     incarnations: u64,
+    held: held::Held,
 }
 
 /// What a batch does beyond the world; carried out once the whole batch is accepted.
@@ -171,6 +173,9 @@ impl World {
         let (name, id) = command.key();
         let current = self.snapshot.instance(name.as_str(), id.as_str()).cloned();
         let record = current.as_deref().map(Instance::record);
+        if self.hold(&command, current.as_deref(), settings)? {
+            return Ok(());
+        }
         let next = plan(&command, record.as_ref(), now)?;
         match (command, current, next) {
             (Command::Heartbeat { name, id, status }, Some(old), _) => {
@@ -188,7 +193,13 @@ impl World {
             (command, Some(old), Some(record)) => self.operate(&command, &old, record.operator, out),
             (Command::Deregister { actor, cause, .. }, Some(old), None) => {
                 self.remove(&old, cause, actor.as_str(), out);
+                self.promote(&old, now, settings, out);
             }
+            (Command::Withdraw { source, .. }, Some(old), None) => {
+                self.remove(&old, Cause::Gone, &source.to_string(), out);
+                self.promote(&old, now, settings, out);
+            }
+            (Command::Withdraw { .. }, _, _) => {}
             // `plan` refuses what needs an instance that is not there.
             (_, _, _) => {}
         }
@@ -225,6 +236,7 @@ impl World {
                 self.incarnations
             }
         };
+        self.step_aside(old, &record.source);
         let index = self.snapshot.index + 1;
         let instance = Arc::new(Instance {
             registration: record.registration.clone(),

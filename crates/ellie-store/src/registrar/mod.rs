@@ -13,7 +13,7 @@
 mod writer;
 
 use crate::{Error as StoreError, Stats, Store};
-use ellie_core::model::{InstanceId, Registration, ServiceName, Source, Status};
+use ellie_core::model::{InstanceId, Offer, Registration, ServiceName, Source, Status};
 use ellie_core::registry::{Change, Command, Registry, Rejected};
 use ellie_core::{Fault, Now};
 use std::fmt;
@@ -224,6 +224,15 @@ impl Registrar {
     /// # Errors
     /// [`Error::Storage`] and [`Error::Closed`]; nothing has changed then.
     pub async fn replace_set(&self, source: Source, set: Vec<Registration>) -> Result<Replaced, Error> {
+        self.replace_offers(source, set.into_iter().map(Offer::from).collect()).await
+    }
+
+    /// The same for a source that also knows which of its instances shall get no new requests for now. The source
+    /// counts as asked: a mark that it is stale goes.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] and [`Error::Closed`]; nothing has changed then.
+    pub async fn replace_offers(&self, source: Source, set: Vec<Offer>) -> Result<Replaced, Error> {
         let answer = self.ask(Work::Replace(source, set)).await?;
         Ok(Replaced { index: answer.index, changes: answer.changes, refused: answer.refused })
     }

@@ -3,9 +3,9 @@
 use super::{Error, Report};
 use crate::{Store, Write};
 use ellie_core::Now;
-use ellie_core::model::{Actor, InstanceId, Record, Registration, ServiceName, Source, Status};
-use ellie_core::registry::{Cause, Change, Command, Registry, Rehearsal, Rejected};
-use std::collections::{BTreeMap, HashSet};
+use ellie_core::model::{Actor, InstanceId, Mark, Offer, Record, Registration, ServiceName, Source, Status};
+use ellie_core::registry::{Cause, Change, Command, Operation, Registry, Rehearsal, Rejected, Snapshot};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 
@@ -17,7 +17,7 @@ const BATCH_COMMANDS: usize = 8192;
 
 pub(super) enum Work {
     Submit(Vec<Command>),
-    Replace(Source, Vec<Registration>),
+    Replace(Source, Vec<Offer>),
     Due(Vec<Command>),
     Close,
 }
@@ -50,6 +50,8 @@ pub(super) struct Answer {
 /// A job whose rehearsal went well.
 struct Accepted {
     commands: Vec<Command>,
+    /// Whose complete set it is.
+    told: Option<Source>,
     refused: Vec<Refusal>,
     reply: Reply,
 }
@@ -124,6 +126,9 @@ impl Writer {
             let answer = match self.registry.apply_all(job.commands, now) {
                 Ok(changes) => {
                     self.report().submissions += 1;
+                    if let Some(source) = &job.told {
+                        self.registry.mark_stale(source, None, now);
+                    }
                     let index = changes.last().map_or_else(|| self.registry.snapshot().index, |c| c.index);
                     Ok(Answer { index, changes, refused: job.refused })
                 }
@@ -202,6 +207,10 @@ impl Writer {
 /// Tries a job; answers it at once where it can't be done.
 fn rehearse(registry: &Registry, rehearsal: &mut Rehearsal, job: Job, now: Now) -> Option<Accepted> {
     let Job { work, reply } = job;
+    let told = match &work {
+        Work::Replace(source, _) => Some(source.clone()),
+        _ => None,
+    };
     let (commands, refused) = match work {
         Work::Submit(commands) => match rehearsal.try_all(&commands, now) {
             Ok(()) => (commands, Vec::new()),
@@ -217,38 +226,64 @@ fn rehearse(registry: &Registry, rehearsal: &mut Rehearsal, job: Job, now: Now) 
         }
         Work::Close => return None,
     };
-    Some(Accepted { commands, refused, reply })
+    Some(Accepted { commands, told, refused, reply })
 }
 
 /// The commands that make `set` all that `source` tells.
 fn replacement(
     rehearsal: &mut Rehearsal,
     source: &Source,
-    set: Vec<Registration>,
+    set: Vec<Offer>,
     now: Now,
 ) -> (Vec<Command>, Vec<Refusal>) {
     let actor = Actor::new(&source.to_string());
     // A set that lists an instance twice means the last one.
-    let set: BTreeMap<Key, Registration> =
-        set.into_iter().map(|r| ((r.name.clone(), r.id.clone()), r)).collect();
-    let mut commands: Vec<Command> = rehearsal
-        .snapshot()
-        .instances()
-        .filter(|i| i.source == *source)
-        .map(|i| (i.registration.name.clone(), i.registration.id.clone()))
-        .filter(|key| !set.contains_key(key))
-        .map(|(name, id)| Command::Deregister { name, id, actor: actor.clone(), cause: Cause::Gone })
+    let set: BTreeMap<Key, Offer> =
+        set.into_iter().map(|o| ((o.registration.name.clone(), o.registration.id.clone()), o)).collect();
+    let told: HashMap<Key, Arc<Registration>> =
+        rehearsal.told_by(source).map(|r| ((r.name.clone(), r.id.clone()), r.clone())).collect();
+    let mut gone: Vec<&Key> = told.keys().filter(|key| !set.contains_key(key)).collect();
+    gone.sort_unstable();
+    let mut commands: Vec<Command> = gone
+        .into_iter()
+        .map(|(name, id)| Command::Withdraw { name: name.clone(), id: id.clone(), source: source.clone() })
         .collect();
-    let registrations = set.into_values().filter(|r| {
-        let held = rehearsal.snapshot().instance(r.name.as_str(), r.id.as_str());
-        held.is_none_or(|i| i.source != *source || *i.registration != *r)
-    });
-    commands.extend(registrations.map(|r| Command::Register {
-        registration: Arc::new(r),
-        source: source.clone(),
-        actor: actor.clone(),
+    let is_new = |key: &Key, offer: &Offer| {
+        told.get(key).is_none_or(|r| !Arc::ptr_eq(r, &offer.registration) && *r != offer.registration)
+    };
+    commands.extend(set.iter().filter(|(key, offer)| is_new(key, offer)).map(|(_, offer)| {
+        Command::Register {
+            registration: offer.registration.clone(),
+            source: source.clone(),
+            actor: actor.clone(),
+        }
     }));
-    keep_accepted(rehearsal, commands, now)
+    let (mut commands, refused) = keep_accepted(rehearsal, commands, now);
+    let marks =
+        set.into_values().filter_map(|offer| mark(rehearsal.snapshot(), source, &actor, offer)).collect();
+    commands.extend(keep_accepted(rehearsal, marks, now).0);
+    (commands, refused)
+}
+
+/// The command that makes an instance's draining what its source wants. What an operator said is left alone.
+fn mark(snapshot: &Snapshot, source: &Source, actor: &Actor, offer: Offer) -> Option<Command> {
+    let Offer { registration: r, withheld } = offer;
+    let held = snapshot.instance(r.name.as_str(), r.id.as_str()).filter(|i| i.source == *source)?;
+    let is_ours = |mark: &Mark| mark.by == actor.as_str();
+    let operation = match (&held.operator.draining, &withheld) {
+        (None, Some(_)) => Operation::Drain,
+        (Some(mark), Some(why)) if is_ours(mark) && mark.reason.as_ref() != Some(why) => Operation::Drain,
+        (Some(mark), None) if is_ours(mark) => Operation::Undrain,
+        _ => return None,
+    };
+    Some(Command::Operate {
+        name: r.name.clone(),
+        id: r.id.clone(),
+        operation,
+        ttl: None,
+        reason: withheld,
+        actor: actor.clone(),
+    })
 }
 
 /// Tries each command for itself.

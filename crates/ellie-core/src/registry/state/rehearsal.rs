@@ -2,8 +2,9 @@
 
 use super::{Outcome, World};
 use crate::Now;
-use crate::model::{Instance, Record};
+use crate::model::{Instance, Record, Registration, Source};
 use crate::registry::{Command, Rejected, Settings, Snapshot};
+use std::sync::Arc;
 
 /// A copy of the registry that commands can be tried on: it shares everything with the original and changes nothing of
 /// it. Whoever has to make a change durable first learns here whether the registry will take it and what it will hold
@@ -37,6 +38,11 @@ impl Rehearsal {
     #[must_use]
     pub fn snapshot(&self) -> &Snapshot {
         &self.world.snapshot
+    }
+
+    /// What `source` tells, whether in force or held back behind a stronger source.
+    pub fn told_by(&self, source: &Source) -> impl Iterator<Item = &Arc<Registration>> {
+        self.world.told_by(source)
     }
 
     /// What a store would have to keep of an instance, whoever its source is.
