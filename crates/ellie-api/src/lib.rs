@@ -15,6 +15,7 @@ pub mod resolve;
 pub mod route;
 pub mod service;
 pub mod stats;
+pub mod ui;
 
 pub use breaker::{Breaker, BreakerState, Breakers};
 pub use event::{Change, Event, Events, Resync};

@@ -28,9 +28,32 @@ impl Caller {
     }
 }
 
-/// Puts the API's rules in front of another router: host, origin and token, and problems for what it refuses.
-pub fn guard(state: AdminState, router: Router) -> Router {
-    router.layer(from_fn_with_state(state.clone(), check)).layer(from_fn_with_state(state, outer::outer))
+/// Puts the check of the host in front of what anyone may see: pages without data, for which no token is needed.
+pub fn guard_public(state: AdminState, router: Router) -> Router {
+    router
+        .layer(from_fn_with_state(state.clone(), check_public))
+        .layer(from_fn_with_state(state, outer::outer))
+}
+
+async fn check_public(State(state): State<AdminState>, request: Request, next: Next) -> Response {
+    let settings = state.settings();
+    let listen = listener(&request, &settings);
+    let admitted = authority(&request).and_then(|authority| match authority {
+        Some(authority) => check_host(&authority.host, &settings, listen),
+        None => Ok(()),
+    });
+    match admitted {
+        Ok(()) => next.run(request).await,
+        Err(error) => {
+            body::discard(request).await;
+            error.into_response()
+        }
+    }
+}
+
+/// Where a request arrived.
+fn listener(request: &Request, settings: &Settings) -> SocketAddr {
+    request.extensions().get::<Local>().map_or(settings.listen, |local| local.0)
 }
 
 /// The middleware.
@@ -52,13 +75,13 @@ pub(super) async fn check(State(state): State<AdminState>, mut request: Request,
 
 fn admit(state: &AdminState, request: &Request, needed: Scope) -> Result<Caller> {
     let settings = state.settings();
-    let listen = request.extensions().get::<Local>().map_or(settings.listen, |local| local.0);
-    let host = host(request)?;
-    if let Some(host) = &host {
-        check_host(host, &settings, listen)?;
+    let listen = listener(request, &settings);
+    let authority = authority(request)?;
+    if let Some(authority) = &authority {
+        check_host(&authority.host, &settings, listen)?;
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
-        check_origin(request.headers(), host.as_deref(), &settings, listen)?;
+        check_origin(request.headers(), authority.as_ref(), &settings)?;
     }
     let caller = match bearer(request.headers())? {
         Some(token) => {
@@ -120,9 +143,41 @@ fn bad_header(name: &str, message: &str) -> Error {
     Error::new(kind::INVALID_HEADER, format!("`{name}` {message}")).with_field(name, message)
 }
 
-/// The host asked for, without its port and in lower case: that of an absolute target, else of the one `Host` field.
-/// HTTP/1.0 may leave it out.
-fn host(request: &Request) -> Result<Option<String>> {
+/// A host in lower case, and its port where it is told.
+#[derive(Debug, PartialEq, Eq)]
+struct Authority {
+    host: String,
+    port: Option<u16>,
+}
+
+impl Authority {
+    /// `host`, `host:port`, `[v6]` or `[v6]:port`.
+    fn parse(text: &str) -> Option<Self> {
+        let is_host =
+            |h: &str| h.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
+        let (host, port) = match text.strip_prefix('[') {
+            Some(rest) => {
+                let (host, rest) = rest.split_once(']')?;
+                host.parse::<std::net::Ipv6Addr>().ok()?;
+                let port = if rest.is_empty() { None } else { Some(rest.strip_prefix(':')?) };
+                (host, port)
+            }
+            None => {
+                let (host, port) = text.split_once(':').map_or((text, None), |(h, p)| (h, Some(p)));
+                (Some(host).filter(|host| !host.is_empty() && is_host(host))?, port)
+            }
+        };
+        let port = match port {
+            None | Some("") => None,
+            Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => Some(digits.parse().ok()?),
+            Some(_) => return None,
+        };
+        Some(Self { host: host.to_ascii_lowercase(), port })
+    }
+}
+
+/// What was asked for: that of an absolute target, else of the one `Host` field. HTTP/1.0 may leave it out.
+fn authority(request: &Request) -> Result<Option<Authority>> {
     let authority = match request.uri().authority() {
         Some(authority) => authority.as_str().to_owned(),
         None => {
@@ -137,24 +192,9 @@ fn host(request: &Request) -> Result<Option<String>> {
             }
         }
     };
-    match split_port(&authority) {
-        Some(host) if !host.is_empty() => Ok(Some(host.to_ascii_lowercase())),
-        _ => Err(bad_header("host", "is not a host and a port")),
-    }
-}
-
-/// The host of `host`, `host:port`, `[v6]` or `[v6]:port`.
-fn split_port(authority: &str) -> Option<&str> {
-    let is_port = |p: &str| p.bytes().all(|b| b.is_ascii_digit()) && p.len() <= 5;
-    let is_host = |h: &str| h.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
-    if let Some(rest) = authority.strip_prefix('[') {
-        let (host, rest) = rest.split_once(']')?;
-        let port_ok = rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port);
-        return (host.parse::<std::net::Ipv6Addr>().is_ok() && port_ok).then_some(host);
-    }
-    match authority.split_once(':') {
-        Some((host, port)) => (is_host(host) && is_port(port)).then_some(host),
-        None => is_host(authority).then_some(authority),
+    match Authority::parse(&authority) {
+        Some(authority) => Ok(Some(authority)),
+        None => Err(bad_header("host", "is not a host and a port")),
     }
 }
 
@@ -190,26 +230,81 @@ fn is_own_host(host: &str, settings: &Settings, bound: IpAddr) -> bool {
 }
 
 /// A browser says where a page comes from; what is no browser says nothing and is not asked.
-fn check_origin(
-    headers: &HeaderMap,
-    host: Option<&str>,
-    settings: &Settings,
-    listen: SocketAddr,
-) -> Result<()> {
+///
+/// A page is ours when its origin is the host that was asked, port and all; when the browser itself says so, which it
+/// does too where a proxy has put another `Host` in place of the one it was asked for; or when it is listed.
+fn check_origin(headers: &HeaderMap, asked: Option<&Authority>, settings: &Settings) -> Result<()> {
     let refused = |origin: &str| {
         Err(Error::new(kind::CROSS_ORIGIN, format!("pages of `{}` may not write here", excerpt(origin))))
     };
+    let site = headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
+    if site == Some(b"same-origin") {
+        return Ok(());
+    }
     if let Some(origin) = headers.get(header::ORIGIN) {
         let origin = origin.to_str().unwrap_or("?");
-        let same = origin.split_once("://").and_then(|(_, authority)| {
-            let port = authority.rsplit_once(':').and_then(|(_, p)| p.parse::<u16>().ok());
-            Some(split_port(authority)? == host? && port == Some(listen.port()))
-        });
         let listed = settings.origins.iter().any(|o| o.eq_ignore_ascii_case(origin));
-        return if same == Some(true) || listed { Ok(()) } else { refused(origin) };
+        return if is_same(origin, asked) || listed { Ok(()) } else { refused(origin) };
     }
-    match headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes) {
+    match site {
         Some(b"cross-site" | b"same-site") => refused("another site"),
         _ => Ok(()),
+    }
+}
+
+/// Whether an origin is the host and the port that were asked for. Scripts can't forge either.
+fn is_same(origin: &str, asked: Option<&Authority>) -> bool {
+    let Some((scheme, authority)) = origin.split_once("://") else { return false };
+    let usual = match scheme {
+        "http" => 80,
+        "https" => 443,
+        _ => return false,
+    };
+    let (Some(asked), Some(from)) = (asked, Authority::parse(authority)) else { return false };
+    from.host == asked.host && from.port.unwrap_or(usual) == asked.port.unwrap_or(usual)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn authority(text: &str) -> Option<(String, Option<u16>)> {
+        Authority::parse(text).map(|a| (a.host, a.port))
+    }
+
+    #[test]
+    fn hosts_are_read_with_their_ports() {
+        assert_eq!(authority("Example.org"), Some(("example.org".into(), None)));
+        assert_eq!(authority("localhost:8080"), Some(("localhost".into(), Some(8080))));
+        assert_eq!(authority("[::1]"), Some(("::1".into(), None)));
+        assert_eq!(authority("[::1]:81"), Some(("::1".into(), Some(81))));
+        for bad in ["", ":80", "a:b", "a:99999", "[::1", "[::1]x", "a b", "user@host", "[nope]:1"] {
+            assert_eq!(authority(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_ours_by_host_and_port() {
+        let same = |origin: &str, host: &str| is_same(origin, Authority::parse(host).as_ref());
+        for (origin, host) in [
+            ("http://127.0.0.1:8080", "127.0.0.1:8080"),
+            ("http://[::1]:8080", "[::1]:8080"),
+            ("https://Ops.example", "ops.example"),
+            ("https://ops.example:443", "ops.example"),
+            // Forwarded to another port: what counts is what the browser asked for.
+            ("http://localhost:9000", "localhost:9000"),
+        ] {
+            assert!(same(origin, host), "{origin} {host}");
+        }
+        for (origin, host) in [
+            ("http://localhost:3000", "localhost:8080"),
+            ("http://evil.example:8080", "localhost:8080"),
+            ("http://ops.example", "ops.example:8080"),
+            ("null", "localhost:8080"),
+            ("file://", "localhost:8080"),
+            ("ftp://localhost:8080", "localhost:8080"),
+        ] {
+            assert!(!same(origin, host), "{origin} {host}");
+        }
     }
 }

@@ -30,7 +30,7 @@ mod table;
 mod watch;
 mod wire;
 
-pub use guard::guard;
+pub use guard::guard_public;
 pub(crate) use metrics::BOUNDS;
 pub use openapi::DOCUMENT;
 pub use serve::{Limits, serve};
@@ -50,9 +50,13 @@ const COMPRESS_ABOVE: u64 = 1024;
 
 /// The whole API.
 pub fn router(state: AdminState) -> Router {
+    router_with(state, Router::new())
+}
+
+/// The whole API and `more` calls, which [`table`] has to know.
+pub(crate) fn router_with(state: AdminState, more: Router<AdminState>) -> Router {
     let compressed = SizeAbove::new(COMPRESS_ABOVE).and(NotForContentType::const_new("text/event-stream"));
-    Router::new()
-        .route("/services", get(services::list).post(instances::register))
+    more.route("/services", get(services::list).post(instances::register))
         .route("/services/batch", post(instances::batch))
         .route("/services/watch", get(watch::watch))
         .route("/services/health", get(health::system))

@@ -1,44 +1,68 @@
-//! The page at the dashboard's listener: an overview rendered here, without a script.
+//! The dashboard's listener: the pages under `/ui/`, and under `/api/` the whole API and what pages alone read.
 //!
-//! It shows what an operator looks for first. The screens with actions are a later step; this page never changes
-//! anything, so it needs no token where reads need none.
+//! All addresses in answers are relative, so that it works below any path that a proxy puts before it.
 
-mod page;
+mod assets;
 
 use crate::admin::{self, AdminState};
 use crate::app::Addresses;
 use axum::Router;
-use axum::extract::State;
-use axum::http::header;
-use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use http::Uri;
+use http::uri::PathAndQuery;
+use tower::ServiceExt;
+
+/// Where the API is mounted.
+const API: &str = "/api";
+/// Where the pages are.
+const PAGES: &str = "/ui/";
 
 #[derive(Clone)]
-struct Dashboard {
-    state: AdminState,
-    addresses: Addresses,
+struct Mounted {
+    api: Router,
+    pages: Router,
 }
 
-/// Nothing is loaded from anywhere, no script runs, no other page may frame it.
-const CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
-
-/// The dashboard's pages, behind the same checks of host and token as the API.
-pub(crate) fn router(state: AdminState, addresses: Addresses) -> Router {
-    let pages = Router::new()
-        .route("/", get(overview))
-        .route("/ui/", get(overview))
-        .with_state(Dashboard { state: state.clone(), addresses });
-    admin::guard(state, pages)
+/// Everything at the listener.
+pub(crate) fn router(state: AdminState, _addresses: Addresses) -> Router {
+    let api = admin::router_with(state.clone(), Router::new());
+    let pages = admin::guard_public(state, Router::new().fallback(pages));
+    Router::new().fallback(dispatch).with_state(Mounted { api, pages })
 }
 
-async fn overview(State(dashboard): State<Dashboard>) -> impl IntoResponse {
-    let html = page::render(&page::View::of(dashboard.state.ellie(), &dashboard.addresses));
-    let headers = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CONTENT_SECURITY_POLICY, CSP),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::CACHE_CONTROL, "no-store"),
-    ];
-    (headers, html)
+/// The API sees its own paths: its table of scopes and its counters know no prefix.
+async fn dispatch(State(mounted): State<Mounted>, mut request: Request) -> Response {
+    let stripped = request.uri().path().strip_prefix(API).filter(|rest| rest.starts_with('/'));
+    let router = match stripped.and_then(|rest| below(request.uri(), rest)) {
+        Some(uri) => {
+            *request.uri_mut() = uri;
+            mounted.api
+        }
+        None => mounted.pages,
+    };
+    match router.oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+/// The same address with another path.
+fn below(uri: &Uri, path: &str) -> Option<Uri> {
+    let target = match uri.query() {
+        Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
+        None => PathAndQuery::try_from(path),
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(target.ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+async fn pages(request: Request) -> Response {
+    let path = request.uri().path();
+    match path.strip_prefix(PAGES) {
+        Some(rest) => assets::serve(request.method(), rest, request.headers()),
+        None if matches!(path, "/" | "/ui") => Redirect::temporary("ui/").into_response(),
+        None => http::StatusCode::NOT_FOUND.into_response(),
+    }
 }

@@ -116,7 +116,7 @@ impl Starting {
     pub fn ready(mut self) -> Ellie {
         let child = &mut self.child;
         let log = &self.log;
-        let [api, gateway] = super::wait_for("the ready line", || {
+        let (api, gateway, dashboard) = super::wait_for("the ready line", || {
             if let Some(ports) = log.lines().iter().find_map(|line| ready(line)) {
                 return Some(ports);
             }
@@ -133,7 +133,7 @@ impl Starting {
                 std::fs::read_to_string(&path).expect("operator.token exists once the server is ready");
             token.trim().to_owned()
         };
-        Ellie { child: self.child, log: self.log, folder: self.folder, api, gateway, token }
+        Ellie { child: self.child, log: self.log, folder: self.folder, api, gateway, dashboard, token }
     }
 
     /// Waits for the end of a process that must not become ready.
@@ -145,8 +145,8 @@ impl Starting {
     }
 }
 
-/// The addresses of API and gateway from a `ready` line in JSON, wherever the formatter put them.
-fn ready(line: &str) -> Option<[SocketAddr; 2]> {
+/// The addresses of API, gateway and dashboard from a `ready` line in JSON, wherever the formatter put them.
+fn ready(line: &str) -> Option<(SocketAddr, SocketAddr, Option<SocketAddr>)> {
     let line: Value = serde_json::from_str(line).ok()?;
     let fields = line.get("fields").unwrap_or(&line);
     let message = fields.get("message").or_else(|| line.get("message"))?.as_str()?;
@@ -154,7 +154,7 @@ fn ready(line: &str) -> Option<[SocketAddr; 2]> {
         return None;
     }
     let address = |name: &str| fields.get(name)?.as_str()?.parse().ok();
-    Some([address("api")?, address("gateway")?])
+    Some((address("api")?, address("gateway")?, address("dashboard")))
 }
 
 /// A running server, killed when dropped.
@@ -166,6 +166,8 @@ pub struct Ellie {
     pub api: SocketAddr,
     /// Where the gateway answers.
     pub gateway: SocketAddr,
+    /// Where the dashboard answers, where it is enabled.
+    pub dashboard: Option<SocketAddr>,
     /// The operator token.
     pub token: String,
 }
@@ -239,6 +241,25 @@ impl Ellie {
             fields.push(("Content-Type", "application/json"));
         }
         request(self.api, method, path, &fields, body.as_deref().map(str::as_bytes))
+    }
+
+    /// A request at the dashboard's listener, with these fields and nothing else.
+    #[track_caller]
+    pub fn at_dashboard(
+        &self,
+        method: &str,
+        path: &str,
+        fields: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Answer {
+        let to = self.dashboard.expect("the dashboard is enabled");
+        let mut fields = fields.to_vec();
+        if body.is_some() {
+            fields.push(("Content-Type", "application/json"));
+        }
+        let body = body.map(Value::to_string);
+        request(to, method, path, &fields, body.as_deref().map(str::as_bytes))
+            .unwrap_or_else(|error| panic!("{method} {path} on {to}: {error}\n{}", self.log.text()))
     }
 
     /// A request through the gateway.
