@@ -140,6 +140,12 @@ pub const KINDS: &[Kind] = &[
         meaning: "`Allow` lists the methods that work here",
     },
     Kind {
+        uri: kind::HEAD_TIMEOUT,
+        status: 408,
+        title: "Head too slow",
+        meaning: "the request's line and header fields did not arrive in time",
+    },
+    Kind {
         uri: kind::BODY_TIMEOUT,
         status: 408,
         title: "Body too slow",
@@ -254,6 +260,7 @@ pub mod kind {
     pub const ROUTE_NOT_FOUND: &str = "urn:ellie:problem:route-not-found";
     pub const BREAKER_NOT_FOUND: &str = "urn:ellie:problem:breaker-not-found";
     pub const METHOD_NOT_ALLOWED: &str = "urn:ellie:problem:method-not-allowed";
+    pub const HEAD_TIMEOUT: &str = "urn:ellie:problem:head-timeout";
     pub const BODY_TIMEOUT: &str = "urn:ellie:problem:body-timeout";
     pub const CONFLICT: &str = "urn:ellie:problem:conflict";
     pub const DEPENDENCY_CYCLE: &str = "urn:ellie:problem:dependency-cycle";

@@ -113,6 +113,8 @@ impl<'f> Fields<'f> {
 
     fn wrong<T>(&mut self, key: &str, wanted: &str, value: &Value) -> Option<T> {
         let is = match value {
+            // 1e300 has three hundred digits.
+            Value::Float(n) if n.abs() >= 1e21 => format!("{n:e}"),
             Value::Float(n) => n.to_string(),
             other => other.kind().to_owned(),
         };

@@ -98,7 +98,7 @@ impl Error {
         }
     }
 
-    #[cfg(test)]
+    /// The body, for who writes it himself.
     pub(super) fn into_problem(self) -> Problem {
         self.0.problem
     }

@@ -93,10 +93,10 @@ fn read(value: Value) -> Result<Draft> {
         draft.max_body = f.integer("maxBody");
         let _ = (f.take("source"), f.take("createdAt"));
         f.finish();
-    }
-    // Validated here too, so that faults of both kinds are told at once.
-    if let Err(found) = draft.clone().validate() {
-        faults.merge("", found);
+        // Validated here too, so that faults of both kinds are told at once.
+        if let Err(found) = draft.clone().validate() {
+            faults.merge("", found);
+        }
     }
     if faults.is_empty() { Ok(draft) } else { Err(Error::invalid(kind::INVALID_ROUTE, faults)) }
 }

@@ -1,7 +1,9 @@
 //! A listener with its limits: connections, heads, idle and slow peers, peers that are gone.
 
+use super::problem::Error;
 use axum::Router;
 use axum::extract::Request;
+use ellie_api::problem::{MEDIA_TYPE, kind};
 use futures_util::future::{Either, select};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -12,7 +14,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep, sleep};
@@ -146,17 +148,38 @@ where
         .max_headers(limits.max_headers)
         .max_buf_size(limits.max_head.max(8 << 10))
         .half_close(false);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut connection = builder.serve_connection(TokioIo::new(stream), service);
     let stopping = pin!(stop.cancelled());
-    let ended = match select(connection.as_mut(), stopping).await {
+    let ended = match select(&mut connection, stopping).await {
         Either::Left((ended, _)) => ended,
         Either::Right(((), _)) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+            Pin::new(&mut connection).graceful_shutdown();
+            (&mut connection).await
         }
     };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended early");
+    let Err(error) = ended else { return };
+    tracing::debug!(%error, "a connection ended early");
+    if error.is_timeout() {
+        let parts = connection.into_parts();
+        // Nothing at all is a connection that idled; half a head is a request that is owed an answer.
+        if !parts.read_buf.is_empty() {
+            too_slow(parts.io.into_inner(), limits.request_timeout).await;
+        }
+    }
+}
+
+/// Says why a request is given up whose head did not arrive.
+async fn too_slow<S: AsyncWrite + Unpin>(mut stream: S, most: Duration) {
+    let problem =
+        Error::new(kind::HEAD_TIMEOUT, format!("the head did not arrive within {most:?}")).into_problem();
+    let body = serde_json::to_string(&problem).unwrap_or_default();
+    let answer = format!(
+        "HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: {MEDIA_TYPE}\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    if stream.write_all(answer.as_bytes()).await.is_ok() {
+        let _ = stream.shutdown().await;
     }
 }
 

@@ -34,6 +34,11 @@ impl Answer {
             .unwrap_or_else(|error| panic!("no JSON ({error}) in a {}: {}", self.status, self.text()))
     }
 
+    /// An answer from its bytes, if they are whole.
+    pub fn parse(raw: &[u8], method: &str) -> Option<Self> {
+        parse(raw, method)
+    }
+
     /// This answer, if its status is `status`.
     ///
     /// # Panics
