@@ -193,6 +193,15 @@ type Page = ComponentType
 
 /** Screens beyond the first two are loaded when they are asked for. */
 const LATER: Record<string, () => Promise<Page>> = {
+  service: () => import('./pages/service').then((m) => m.default),
+  instance: () => import('./pages/instance').then((m) => m.default),
+  balancer: () => import('./pages/balancer').then((m) => m.default),
+  breakers: () => import('./pages/breakers').then((m) => m.default),
+  gateway: () => import('./pages/gateway').then((m) => m.default),
+  processes: () => import('./pages/processes').then((m) => m.default),
+  topology: () => import('./pages/topology').then((m) => m.default),
+  events: () => import('./pages/events').then((m) => m.default),
+  config: () => import('./pages/config').then((m) => m.default),
 }
 
 const loadedPages = new Map<string, Page>()

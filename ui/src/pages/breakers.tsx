@@ -1,0 +1,131 @@
+/** Every breaker: the size is traffic, the colour is health, the line is two minutes. */
+import { useMemo } from 'preact/hooks'
+import { count, duration, int, percent, rate, span } from '../lib/format'
+import { filter, refine, to } from '../lib/router'
+import { matcher, natural } from '../lib/sorted'
+import type { BreakerTick } from '../lib/types'
+import { choose } from '../parts/act'
+import { Empty, Filter, Head, Segments, ServiceLink, State } from '../parts/bits'
+import { Spark } from '../parts/spark'
+import { type Column, More, Table } from '../parts/table'
+import { breakerActs } from '../state/acts'
+import { loaded, track } from '../state/history'
+import { breakerConfig, rev, services, tick, tickNo } from '../state/store'
+import { breakerWord, causeWord, type Tone } from '../state/words'
+
+interface Item {
+  name: string
+  breaker: BreakerTick
+  rps: number
+  errors: number
+  rank: number
+}
+
+const CLOSED: BreakerTick = { state: 'closed', failures: 0, calls: 0, failureRate: 0 }
+
+function items(): Item[] {
+  const names = new Set([...services.keys(), ...Object.keys(tick.value?.breakers ?? {})])
+  return [...names].map((name) => {
+    const breaker = tick.value?.breakers?.[name] ?? CLOSED
+    const live = tick.value?.services?.[name]
+    return { name, breaker, rps: live?.rps ?? 0, errors: live?.errors ?? 0, rank: breakerWord(breaker.state, breaker.forced).rank }
+  })
+}
+
+/** A disc whose area grows with the traffic; its colour and pattern tell the state, and the word beside it says it. */
+function Disc({ item }: { item: Item }) {
+  const r = item.rps <= 0 ? 2.5 : Math.min(15, 3 + Math.sqrt(item.rps) * 0.85)
+  const word = breakerWord(item.breaker.state, item.breaker.forced)
+  const tone: Tone = word.tone === 'ok' && item.errors >= 0.05 ? 'warn' : word.tone
+  return (
+    <svg width="32" height="32" viewBox="-16 -16 32 32" class={`disc ${tone}`} role="img" aria-label={`${rate(item.rps)} requests a second, ${percent(item.errors)} errors`}>
+      <circle r={r} fill="currentColor" opacity={item.rps > 0 ? 0.28 : 0.5} />
+      <circle r={r} fill="none" stroke="currentColor" stroke-width="1.5" stroke-dasharray={item.breaker.state === 'open' ? '3 2.5' : undefined} />
+    </svg>
+  )
+}
+
+/** Failures in the window against the threshold. */
+function Failures({ item }: { item: Item }) {
+  const config = item.breaker.config ?? breakerConfig.value
+  const threshold = config?.failureThreshold ?? 0
+  const part = threshold ? Math.min(1, item.breaker.failures / threshold) : 0
+  return (
+    <span class="with-split" title={config ? `opens at ${count(threshold, 'failure')} in ${duration(config.monitoringPeriod)} that are at least ${percent(config.minimumFailureRate)} of the calls` : undefined}>
+      <span class="num">{int(item.breaker.failures)}<span class="dim">/{threshold || '–'}</span></span>
+      <span class="share-bar" aria-hidden="true"><span class={`share-fill ${part >= 1 ? 'bad' : part >= 0.6 ? 'warn' : ''}`} style={{ width: `${part * 100}%` }} /></span>
+      <span class="num dim">{percent(item.breaker.failureRate)}</span>
+    </span>
+  )
+}
+
+function Next({ breaker }: { breaker: BreakerTick }) {
+  if (breaker.forced) return <span class="num">{breaker.forced.left === undefined ? 'until reset' : `${span(breaker.forced.left)} left`}</span>
+  if (breaker.state === 'open') return <span class="num">{breaker.retryIn === undefined ? 'open' : `half-open in ${span(breaker.retryIn)}`}</span>
+  if (breaker.state === 'half_open') return <span class="num">{int(breaker.probeSuccesses ?? 0)} of {int((breaker.config ?? breakerConfig.value)?.successThreshold)} probes passed</span>
+  return <span class="dim">–</span>
+}
+
+const COLUMNS: Column<Item>[] = [
+  { id: 'disc', label: 'Traffic', width: '44px', fixed: true, cell: (b) => <Disc item={b} /> },
+  { id: 'name', label: 'Breaker', width: 'minmax(110px, 1fr)', fixed: true, cell: (b) => <ServiceLink name={b.name} /> },
+  { id: 'state', label: 'State', width: '124px', fixed: true, cell: (b) => <State word={breakerWord(b.breaker.state, b.breaker.forced)} /> },
+  { id: 'next', label: 'Next', width: '150px', fixed: true, cell: (b) => <Next breaker={b.breaker} /> },
+  { id: 'failures', label: 'Failures in the window', width: 'minmax(170px, 1fr)', fixed: true, cell: (b) => <Failures item={b} /> },
+  { id: 'trend', label: 'Two minutes', width: 'minmax(120px, 1fr)', fixed: true, wide: true, cell: (b) => <Trend name={b.name} /> },
+  { id: 'rps', label: 'req/s', width: '58px', end: true, fixed: true, cell: (b) => <span class="num">{rate(b.rps)}</span> },
+  { id: 'errors', label: 'Errors', width: '62px', end: true, fixed: true, cell: (b) => <span class={`num ${b.errors >= 0.05 ? 'bad strong' : ''}`}>{b.rps ? percent(b.errors) : '–'}</span> },
+  { id: 'trips', label: 'Trips', width: '46px', end: true, fixed: true, title: 'how often it has opened', cell: (b) => <span class="num">{int(b.breaker.opened ?? 0)}</span> },
+  { id: 'last', label: 'Last change', width: 'minmax(150px, 1.2fr)', fixed: true, wide: true, cell: (b) => { const t = b.breaker.lastTransition; return t ? <span class="clip dim" title={`${t.from} → ${t.to}: ${causeWord(t.cause)}`}>{span(t.ago)} ago: {causeWord(t.cause)}</span> : <span class="dim">never</span> } },
+  { id: 'acts', label: '', width: '28px', fixed: true, cell: (b) => <More label={`Act on the breaker ${b.name}`} onClick={() => choose(`Breaker ${b.name}`, breakerActs(b.name))} /> },
+]
+
+function Trend({ name }: { name: string }) {
+  const t = track(name)
+  const rps = t?.rps.values() ?? []
+  const failed = t?.errors.values().map((share, i) => share * (rps[i] ?? 0)) ?? []
+  const most = Math.max(1, ...rps)
+  return (
+    <span class="trend">
+      <Spark values={rps} height={26} floor={1} label={`Requests to ${name}, two minutes`} />
+      <Spark values={failed} height={26} floor={most} tone="bad" label="of which failed" />
+    </span>
+  )
+}
+
+export default function Breakers() {
+  void rev.value
+  void loaded.value
+  void tickNo.value
+  const [query, state] = [filter('q'), filter('state')]
+  const all = items()
+  const counts = { open: 0, half_open: 0, closed: 0, forced: 0 }
+  for (const item of all) {
+    if (item.breaker.forced) counts.forced++
+    else counts[item.breaker.state]++
+  }
+  const rows = useMemo(() => {
+    const takes = matcher(query)
+    const of = (item: Item): string => (item.breaker.forced ? 'forced' : item.breaker.state)
+    return all.filter((item) => takes(item.name.toLowerCase()) && (!state || of(item) === state)).sort((a, b) => a.rank - b.rank || Number(b.rps > 0) - Number(a.rps > 0) || natural(a.name, b.name))
+  }, [tickNo.value, rev.value, query, state])
+  const config = breakerConfig.value
+  if (!all.length) {
+    return (
+      <div>
+        <Head title="Breakers" />
+        <Empty title="No breaker yet" commands={['ellie register users --port 3001', 'ellie breakers']}>A service has a breaker as soon as it is registered.</Empty>
+      </div>
+    )
+  }
+  return (
+    <div class="page">
+      <Head title="Breakers" sub={config ? <span>open at {count(config.failureThreshold, 'failure')} in {duration(config.monitoringPeriod)} (at least {percent(config.minimumFailureRate)} of calls), half-open after {duration(config.recoveryTimeout)}, closed after {count(config.successThreshold, 'success', 'successes')}</span> : null} />
+      <div class="tools">
+        <Filter label="Filter breakers" placeholder="Name" value={query} onChange={(q) => refine({ q })} />
+        <Segments label="State" value={state} onChange={(value) => refine({ state: value })} choices={[{ value: '', label: 'All' }, { value: 'open', label: 'Open', count: counts.open }, { value: 'half_open', label: 'Half-open', count: counts.half_open }, { value: 'closed', label: 'Closed', count: counts.closed }, { value: 'forced', label: 'Forced', count: counts.forced }]} />
+      </div>
+      <Table label="Breakers" rows={rows} columns={COLUMNS} rowHeight={42} keyOf={(b) => b.name} revOf={() => tickNo.value} href={(b) => to(['services', b.name])} toneOf={(b) => (b.breaker.state === 'open' ? 'row-bad' : '')} compactHeight={84} compact={(b) => <><div class="compact-top"><ServiceLink name={b.name} /><State word={breakerWord(b.breaker.state, b.breaker.forced)} /><More label={`Act on the breaker ${b.name}`} onClick={() => choose(`Breaker ${b.name}`, breakerActs(b.name))} /></div><Failures item={b} /><div class="compact-sub num">{rate(b.rps)} req/s · <Next breaker={b.breaker} /></div></>} empty={<p class="no-match">No breaker matches.</p>} />
+    </div>
+  )
+}
