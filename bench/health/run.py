@@ -1,29 +1,34 @@
 #!/usr/bin/env python3
-"""What checking 10,000 instances every 10 s costs, beside HAProxy doing the same.
+"""What checking 10,000 instances every 10 s costs, beside HAProxy 2.8 doing the same.
 
-Each contestant in turn checks the same nginx over loopback; its CPU is read from /proc/PID/stat over a window that
-begins when it is past its first round, the checks it made in that window from nginx's own count of requests.
+All contestants run at the same time, each with an nginx of its own to check, so that whatever else the machine does
+hits all alike; the contestants share one core, the nginxes the other. A round is one interval long. CPU is the
+scheduler's own count in nanoseconds (/proc/PID/task/*/schedstat), the checks are those that nginx has answered.
+The ratio is the median of the rounds' ratios to the last contestant, with the least and the greatest.
 
-    python3 bench/health/run.py [--seconds 30] [--count 10000] [--interval 10000] [--only NAME]
+    python3 bench/health/run.py [-n ROUNDS] [--count 10000] [--interval 10000] [CONTESTANT…]
 
-Needs nginx, haproxy and `cargo build --release -p ellie-health --example checker`.
+CONTESTANT: ellie (the checker alone, in a runtime of one thread), ellie-2 (of two threads), haproxy (one thread),
+PATH (a checker built otherwise). Needs nginx and an HAProxy (bench/gateway/setup.sh gets 2.8); builds the checker.
 """
-import argparse, os, pathlib, re, shutil, signal, subprocess, tempfile, time, urllib.request
+import argparse, os, pathlib, re, shutil, signal, statistics, subprocess, tempfile, time, urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-TICK = os.sysconf("SC_CLK_TCK")
+PEERS = pathlib.Path(os.environ.get("BENCH_DIR", pathlib.Path.home() / ".cache/ellie-bench")) / "bin"
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 BODY = ('{"status":"healthy","timestamp":"2024-01-15T10:30:00Z","uptime":3600,"version":"1.0.0",'
         '"memory":{"used":128,"total":512,"percentage":25},"dependencies":{"redis":true,"database":true}}')
-PORTS = range(18_201, 18_211)
-STATUS = 18_200
+# Loopback has 28,000 ports a pair of addresses: ten listeners hold ten times as many connections.
+LISTENERS = 10
 
 NGINX = """
 daemon off; master_process off; pid {dir}/nginx.pid; error_log {dir}/error.log;
 worker_rlimit_nofile {files};
-events {{ worker_connections {files}; }}
+events {{ worker_connections {connections}; }}
 http {{
   access_log off; keepalive_timeout 600s; keepalive_requests 1000000; default_type application/json;
-  client_body_temp_path {dir}/a; proxy_temp_path {dir}/b; fastcgi_temp_path {dir}/c; uwsgi_temp_path {dir}/d; scgi_temp_path {dir}/e;
+  client_body_temp_path {dir}/a; proxy_temp_path {dir}/b; fastcgi_temp_path {dir}/c; uwsgi_temp_path {dir}/d;
+  scgi_temp_path {dir}/e;
   server {{ listen 127.0.0.1:{status}; location / {{ stub_status; }} }}
   server {{ {listen} location /health {{ return 200 '{body}'; }} }}
 }}
@@ -49,94 +54,126 @@ backend checked
 """
 
 
-def cpu(pid):
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return int(fields[11]) / TICK, int(fields[12]) / TICK
+def haproxy():
+    found = [str(p) for p in sorted(PEERS.rglob("haproxy")) if p.is_file()]
+    return (found + [shutil.which("haproxy", path=os.environ["PATH"] + ":/usr/sbin") or "haproxy"])[0]
 
 
-def rss(pid):
-    return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1]) / 1024
+def nginx():
+    return shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin") or "nginx"
 
 
-def requests():
-    """Requests that nginx has answered; the question itself is among them."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{STATUS}/", timeout=5) as answer:
-        return int(answer.read().split()[9])
+class Contestant:
+    def __init__(self, name, n, args, files):
+        self.name, self.dir, self.log = name, f"{args.dir}/{n}", f"{args.dir}/{n}/log"
+        os.mkdir(self.dir)
+        self.status, ports = args.port + 20 * n, [args.port + 20 * n + 1 + p for p in range(LISTENERS)]
+        pathlib.Path(self.dir, "nginx.conf").write_text(NGINX.format(
+            dir=self.dir, files=files, connections=files - 100, status=self.status, body=BODY,
+            listen=" ".join(f"listen 127.0.0.1:{p} backlog=4096;" for p in ports)))
+        self.nginx = self.spawn(args.cores[-1], [nginx(), "-c", f"{self.dir}/nginx.conf", "-e", f"{self.dir}/error.log"])
+        self.wait(lambda: self.requests() or True, 10)
+        if name == "haproxy":
+            servers = "\n".join(f"  server s{i} 127.0.0.1:{ports[i % LISTENERS]} check" for i in range(args.count))
+            pathlib.Path(self.dir, "haproxy.cfg").write_text(HAPROXY.format(
+                dir=self.dir, files=files, interval=args.interval, servers=servers))
+            command = [haproxy(), "-db", "-f", f"{self.dir}/haproxy.cfg"]
+        else:
+            threads = {"ellie-2": "2"}.get(name, "0")
+            binary = name if "/" in name else str(TARGET / "release/examples/checker")
+            command = [binary, str(args.count), str(args.interval), threads, "http"]
+            command += [f"127.0.0.1:{p}" for p in ports]
+        self.child = self.spawn(args.cores[0], command)
 
+    def spawn(self, core, command):
+        pin = ["taskset", "-c", str(core)]
+        return subprocess.Popen(pin + command, stdout=open(self.log, "a"), stderr=subprocess.STDOUT)
 
-def measure(name, command, args, log):
-    with open(log, "w") as out:
-        child = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
-    try:
-        start = requests()
-        until = time.monotonic() + 60
-        while requests() - start < args.count and time.monotonic() < until:
-            if child.poll() is not None:
-                raise SystemExit(f"{name} ended:\n{pathlib.Path(log).read_text()[-2000:]}")
-            time.sleep(0.2)
-        time.sleep(1.2 * args.interval / 1000)
-        before, count, began = cpu(child.pid), requests(), time.monotonic()
-        time.sleep(args.seconds)
-        after, checks, took = cpu(child.pid), requests() - count - 1, time.monotonic() - began
-        user, system = after[0] - before[0], after[1] - before[1]
-        row = dict(name=name, checks=checks / took, core=100 * (user + system) / took, user=1e6 * user / checks,
-                   system=1e6 * system / checks, each=1e6 * (user + system) / checks, rss=rss(child.pid))
-        print(f"{name}: {row['checks']:.0f} checks/s, {row['core']:.2f} % of a core, {row['each']:.1f} us a check "
-              f"({row['user']:.1f} user, {row['system']:.1f} system), {row['rss']:.0f} MiB", flush=True)
-        return row
-    finally:
-        child.send_signal(signal.SIGTERM)
-        try:
-            child.wait(10)
-        except subprocess.TimeoutExpired:
-            child.kill()
+    def wait(self, condition, seconds):
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            try:
+                if condition():
+                    return
+            except OSError:
+                pass
+            time.sleep(0.1)
+        raise SystemExit(f"{self.name}: not ready within {seconds} s:\n{pathlib.Path(self.log).read_text()[-1000:]}")
+
+    def requests(self):
+        """Requests that its nginx has answered, this one included."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.status}/", timeout=5) as answer:
+            self.asked = getattr(self, "asked", 0) + 1
+            return int(answer.read().split()[9])
+
+    def read(self):
+        if self.child.poll() is not None:
+            raise SystemExit(f"{self.name} ended:\n{pathlib.Path(self.log).read_text()[-1000:]}")
+        tasks = pathlib.Path(f"/proc/{self.child.pid}/task").iterdir()
+        cpu = sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+        return time.monotonic(), cpu, self.requests() - self.asked
+
+    def memory(self):
+        status = pathlib.Path(f"/proc/{self.child.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
+
+    def end(self):
+        for process in (self.child, self.nginx):
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("-n", type=int, default=9, help="rounds")
     parser.add_argument("--count", type=int, default=10_000)
-    parser.add_argument("--interval", type=int, default=10_000)
-    parser.add_argument("--only", default="")
-    parser.add_argument("--checker", default=str(ROOT / "target/release/examples/checker"))
+    parser.add_argument("--interval", type=int, default=10_000, help="ms")
+    parser.add_argument("--port", type=int, default=26_000, help="the first of the ports that are used")
+    parser.add_argument("contestants", nargs="*", default=["ellie", "ellie-2", "haproxy"])
     args = parser.parse_args()
-    directory = tempfile.mkdtemp(prefix="ellie-health-bench-")
-    files = int(subprocess.check_output(["sh", "-c", "ulimit -n"]))
+    args.cores = sorted(os.sched_getaffinity(0))[:2]
+    files = int(subprocess.check_output(["sh", "-c", "ulimit -n $(ulimit -Hn); ulimit -n"]))
     if files < args.count + 200:
         raise SystemExit(f"{files} open files are too few for {args.count} kept connections: ulimit -n")
-    (pathlib.Path(directory) / "nginx.conf").write_text(NGINX.format(
-        dir=directory, files=files, status=STATUS, body=BODY,
-        listen=" ".join(f"listen 127.0.0.1:{p} backlog=4096;" for p in PORTS)))
-    servers = "\n".join(f"  server s{n} 127.0.0.1:{PORTS[n % len(PORTS)]} check" for n in range(args.count))
-    (pathlib.Path(directory) / "haproxy.cfg").write_text(HAPROXY.format(
-        dir=directory, files=files, interval=args.interval, servers=servers))
-    nginx = subprocess.Popen(["nginx", "-c", f"{directory}/nginx.conf", "-e", f"{directory}/error.log"])
-    addresses = [f"127.0.0.1:{p}" for p in PORTS]
-    ours = lambda threads: [args.checker, str(args.count), str(args.interval), str(threads), "http", *addresses]
-    contestants = {
-        "ellie, in a runtime of 2 threads": ours(2),
-        "ellie, in a runtime of 1 thread": ours(0),
-        "haproxy": ["haproxy", "-db", "-f", f"{directory}/haproxy.cfg"],
-    }
-    rows = []
+    if {"ellie", "ellie-2"} & set(args.contestants):
+        build = ["cargo", "build", "--release", "--quiet", "-p", "ellie-health", "--example", "checker"]
+        subprocess.run(build, cwd=ROOT, check=True)
+    args.dir = tempfile.mkdtemp(prefix="ellie-health-bench-")
+    running = []
     try:
-        for _ in range(50):
-            try:
-                requests()
-                break
-            except OSError:
-                time.sleep(0.1)
-        for n, (name, command) in enumerate(contestants.items()):
-            if args.only in name:
-                rows.append(measure(name, command, args, f"{directory}/{n}.log"))
-                print(pathlib.Path(f"{directory}/{n}.log").read_text().strip().rsplit("\n", 1)[-1][:200], flush=True)
+        for n, name in enumerate(args.contestants):
+            running.append(Contestant(name, n, args, files))
+        for c in running:
+            c.wait(lambda c=c: c.requests() - c.asked >= args.count, 60)
+        time.sleep(1.2 * args.interval / 1000)
+        rounds = []
+        for n in range(args.n):
+            before = [c.read() for c in running]
+            time.sleep(args.interval / 1000)
+            figures = []
+            for c, old in zip(running, before):
+                took, cpu, checks = (b - a for a, b in zip(old, c.read()))
+                figures.append((1e6 * cpu / checks, 100 * cpu / took, checks / took))
+            rounds.append(figures)
+            print(f"round {n + 1}: " + ", ".join(f"{c.name} {f[0]:.1f} us" for c, f in zip(running, figures)), flush=True)
+        print(f"\n{subprocess.check_output([haproxy(), '-v'], text=True).splitlines()[0]}" if "haproxy" in args.contestants else "")
+        print("| checker | checks/s | % of a core | us a check | ratio (least to greatest) | MiB |\n|---|---|---|---|---|---|")
+        for i, c in enumerate(running):
+            each, core, rate = (statistics.median(r[i][k] for r in rounds) for k in range(3))
+            ratios = [r[i][0] / r[-1][0] for r in rounds]
+            print(f"| {c.name} | {rate:.0f} | {core:.2f} | {each:.1f} | {statistics.median(ratios):.2f} "
+                  f"({min(ratios):.2f} to {max(ratios):.2f}) | {c.memory():.0f} |")
+        for c in running:
+            last = pathlib.Path(c.log).read_text().strip().rsplit("\n", 1)[-1]
+            if last.startswith("checks "):
+                print(f"{c.name}: {last}")
     finally:
-        nginx.terminate()
-        nginx.wait()
-        shutil.rmtree(directory)
-    print("\n| checker | checks/s | % of a core | us a check | user | system | MiB |\n|---|---|---|---|---|---|---|")
-    for r in rows:
-        print(f"| {r['name']} | {r['checks']:.0f} | {r['core']:.2f} | {r['each']:.1f} | {r['user']:.1f} | {r['system']:.1f} | {r['rss']:.0f} |")
+        for c in running:
+            c.end()
+        shutil.rmtree(args.dir)
 
 
 main()

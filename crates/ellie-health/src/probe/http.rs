@@ -1,8 +1,9 @@
 //! An HTTP/1.1 check over a connection that is kept from one probe to the next.
 //!
-//! The probe itself drives its connection: between probes nothing runs for it, it is a socket and a buffer. A close by
-//! the server in the meantime shows at the next use, before anything is sent; one that crosses the request shows as a
-//! loss before any response byte, and is tried once more on a new connection. Neither says anything of the instance.
+//! Between probes a connection is a socket and nothing else: hyper's buffers, which are most of what it would take,
+//! are there only while a probe runs, and the probe itself drives it. A close by the server in the meantime shows at
+//! the next use, before anything is sent; one that crosses the request shows as a loss before any response byte, or as
+//! a 408 that answers nothing, and is tried once more on a new connection. None of it says anything of the instance.
 
 use super::dial::{self, Io};
 use super::{Attempt, Bounded, Failure, HEAD_LIMIT, Phase, USER_AGENT, now};
@@ -20,21 +21,38 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Instant;
+use tokio::io::{AsyncRead, ReadBuf};
 
 /// What moves a connection's bytes while it is polled; `None` once it has ended.
-type Driven = Option<Pin<Box<http1::Connection<Io, Empty<Bytes>>>>>;
+type Driven = Option<http1::Connection<Io, Empty<Bytes>>>;
 
 /// A connection between probes.
-pub(crate) struct Client {
-    sender: http1::SendRequest<Empty<Bytes>>,
-    connection: Driven,
+pub(crate) struct Kept {
+    io: Io,
     opened: Instant,
 }
 
-impl fmt::Debug for Client {
+impl fmt::Debug for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("http::Client").field("opened", &self.opened).finish_non_exhaustive()
+        f.debug_struct("http::Kept").field("opened", &self.opened).finish_non_exhaustive()
     }
+}
+
+impl Kept {
+    /// Whether the server has let it stand. One that spoke unasked has not: it says that it closes.
+    async fn is_alive(&mut self) -> bool {
+        let mut byte = [0; 1];
+        let mut buffer = ReadBuf::new(&mut byte);
+        let mut io = Pin::new(self.io.inner_mut());
+        poll_fn(|cx| Poll::Ready(io.as_mut().poll_read(cx, &mut buffer).is_pending())).await
+    }
+}
+
+/// A connection in use.
+struct Client {
+    sender: http1::SendRequest<Empty<Bytes>>,
+    connection: Driven,
+    opened: Instant,
 }
 
 /// A response as far as it was read.
@@ -54,22 +72,33 @@ struct Lost {
 pub(super) async fn check(
     attempt: &mut Attempt<'_>,
     get: &Get,
-    kept: Option<Client>,
-) -> Result<(Answer, Option<Client>), Failure> {
-    if let Some(mut client) = kept
-        && attempt.is_fresh(client.opened)
-        && client.is_alive().await
+    kept: Option<Kept>,
+) -> Result<(Answer, Option<Kept>), Failure> {
+    if let Some(mut kept) = kept
+        && attempt.is_fresh(kept.opened)
+        && kept.is_alive().await
     {
         *attempt.phase = Phase::Asked;
-        match client.exchange(get, attempt.phase).await {
-            Ok(reply) => return Ok((judge(attempt, get, &reply), client.reusable(&reply).await)),
+        match exchange(kept, get, attempt.phase).await {
+            // Servers that close an idle connection may say so by this code, which then is no answer.
+            Ok((reply, None)) if reply.status == StatusCode::REQUEST_TIMEOUT => *attempt.retried = true,
+            Ok((reply, kept)) => return Ok((judge(attempt, get, &reply), kept)),
             Err(lost) if lost.unanswered => *attempt.retried = true,
             Err(lost) => return Err(lost.failure),
         }
     }
-    let mut client = Client::open(attempt).await?;
-    let reply = client.exchange(get, attempt.phase).await.map_err(|lost| lost.failure)?;
-    Ok((judge(attempt, get, &reply), client.reusable(&reply).await))
+    let io = dial::stream(attempt, Alpn::Http1).await?;
+    let (reply, kept) =
+        exchange(Kept { io, opened: now() }, get, attempt.phase).await.map_err(|lost| lost.failure)?;
+    Ok((judge(attempt, get, &reply), kept))
+}
+
+/// One request and its response; the connection, where the next probe can use it.
+async fn exchange(on: Kept, get: &Get, phase: &mut Phase) -> Result<(Reply, Option<Kept>), Lost> {
+    let mut client = Client::new(on).await?;
+    let reply = client.exchange(get, phase).await?;
+    let kept = if reply.body.cut { None } else { client.into_kept().await };
+    Ok((reply, kept))
 }
 
 fn judge(attempt: &Attempt<'_>, get: &Get, reply: &Reply) -> Answer {
@@ -83,27 +112,25 @@ fn judge(attempt: &Attempt<'_>, get: &Get, reply: &Reply) -> Answer {
 }
 
 impl Client {
-    async fn open(attempt: &mut Attempt<'_>) -> Result<Self, Failure> {
-        let io = dial::stream(attempt, Alpn::Http1).await?;
-        let opened = now();
-        let (sender, connection) = http1::Builder::new()
-            .max_buf_size(HEAD_LIMIT)
-            .handshake(io)
-            .await
-            .map_err(|error| failure(&error))?;
-        let mut client = Self { sender, connection: Some(Box::pin(connection)), opened };
-        drive(&mut client.connection, client.sender.ready()).await.map_err(|error| failure(&error))?;
+    async fn new(Kept { io, opened }: Kept) -> Result<Self, Lost> {
+        let lost = |error| Lost { unanswered: true, failure: failure(&error) };
+        let (sender, connection) =
+            http1::Builder::new().max_buf_size(HEAD_LIMIT).handshake(io).await.map_err(lost)?;
+        let mut client = Self { sender, connection: Some(connection), opened };
+        drive(&mut client.connection, client.sender.ready()).await.map_err(lost)?;
         Ok(client)
     }
 
-    /// Looks whether the server has closed it since it was last used.
-    async fn is_alive(&mut self) -> bool {
+    /// The connection, unless its last response ended it.
+    async fn into_kept(mut self) -> Option<Kept> {
         poll_fn(|cx| {
             poll(&mut self.connection, cx);
             Poll::Ready(())
         })
         .await;
-        self.connection.is_some() && self.sender.is_ready()
+        let connection = self.connection.filter(|_| self.sender.is_ready())?;
+        let parts = connection.into_parts();
+        parts.read_buf.is_empty().then_some(Kept { io: parts.io, opened: self.opened })
     }
 
     async fn exchange(&mut self, get: &Get, phase: &mut Phase) -> Result<Reply, Lost> {
@@ -134,17 +161,12 @@ impl Client {
         let location = if head.status.is_redirection() { head.headers.get(LOCATION).cloned() } else { None };
         Ok(Reply { status: head.status, location, body })
     }
-
-    /// Itself, where the next probe can use it.
-    async fn reusable(mut self, reply: &Reply) -> Option<Self> {
-        (!reply.body.cut && self.is_alive().await).then_some(self)
-    }
 }
 
 /// Lets the connection do its work. Its error, if any, also reaches the request that suffers from it.
 fn poll(connection: &mut Driven, cx: &mut Context<'_>) {
     if let Some(running) = connection
-        && running.as_mut().poll(cx).is_ready()
+        && Pin::new(running).poll(cx).is_ready()
     {
         *connection = None;
     }

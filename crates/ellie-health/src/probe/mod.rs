@@ -107,7 +107,7 @@ impl fmt::Display for Phase {
 /// A connection kept between probes.
 #[derive(Debug)]
 pub(crate) enum Connection {
-    Http(http::Client),
+    Http(http::Kept),
     Grpc(grpc::Client),
 }
 
