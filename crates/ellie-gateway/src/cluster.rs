@@ -20,4 +20,4 @@ pub use live::Upstream;
 pub use outcome::{Outcome, Refusal};
 pub use set::{Clusters, Set, Strategies};
 pub use settings::Settings;
-pub use stats::{InstanceStats, ServiceStats};
+pub use stats::{Figures, InstanceStats, ServiceStats};

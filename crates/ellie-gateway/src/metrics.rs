@@ -102,6 +102,12 @@ impl Counters {
         }
     }
 
+    /// Requests taken up so far: enough to see that there were none since, and cheaper than [`Self::totals`].
+    #[must_use]
+    pub fn begun(&self) -> u64 {
+        self.0.iter().map(|shard| shard.begun.load(Relaxed)).sum()
+    }
+
     /// The sums now. Looks only.
     #[must_use]
     pub fn totals(&self) -> Totals {
@@ -171,6 +177,12 @@ impl RouteStats {
     pub fn limited(&self) {
         add(&self.own.0.mine().limited, 1);
         add(&self.gateway.requests.0.mine().limited, 1);
+    }
+
+    /// Requests taken up so far; see [`Counters::begun`].
+    #[must_use]
+    pub fn begun(&self) -> u64 {
+        self.own.begun()
     }
 
     /// The sums now. Looks only.
@@ -368,6 +380,7 @@ mod tests {
         let t = stats.totals();
         assert_eq!(t.classes, [0, 200, 100, 100, 0]);
         assert_eq!((t.answered(), t.in_flight, t.abandoned), (400, 1, 1));
+        assert_eq!(stats.begun(), 402);
         assert_eq!((t.bytes_in, t.bytes_out, t.retries, t.limited), (400, 4000, 1, 1));
         assert_eq!((t.buckets[2], t.took), (400, Duration::from_millis(1200)));
         assert_eq!(gateway.stats().requests, t);

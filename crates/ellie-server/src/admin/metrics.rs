@@ -1,7 +1,7 @@
 //! What the API counts of its own requests. Labels are bounded: routes by the table, methods and codes by what it
 //! answers.
 
-use super::table::CALLS;
+use super::table;
 use http::Method;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -45,7 +45,7 @@ pub(super) struct Counters(
 
 impl Counters {
     pub(super) fn record(&self, method: &Method, template: Option<&str>, code: u16, took: Duration) {
-        let route = template.and_then(|t| CALLS.iter().find(|c| c.path == t)).map_or(OTHER, |c| c.path);
+        let route = template.and_then(|t| table::all().find(|c| c.path == t)).map_or(OTHER, |c| c.path);
         let method = match *method {
             Method::GET => "GET",
             Method::HEAD => "HEAD",

@@ -27,6 +27,7 @@ mod stats;
 mod strategy;
 mod system;
 mod table;
+pub(crate) mod ui;
 mod watch;
 mod wire;
 

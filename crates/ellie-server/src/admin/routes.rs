@@ -18,7 +18,8 @@ use ellie_core::model::excerpt;
 use ellie_gateway::route::{self, Draft, RateLimitDraft};
 use http::{HeaderValue, StatusCode, Uri, header};
 
-fn sent(r: &route::Route) -> Route {
+/// A route as it is sent.
+pub(super) fn sent(r: &route::Route) -> Route {
     let pairs =
         |matches: &[route::Match]| matches.iter().map(|m| (m.name.clone(), m.value.clone())).collect();
     Route {

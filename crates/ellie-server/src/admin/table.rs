@@ -51,7 +51,16 @@ pub(super) const CALLS: &[Call] = &[
     call(Method::GET, "/openapi.json", Scope::Read),
 ];
 
+/// What the dashboard's pages read, below `/api` at its listener alone. No part of the documented API.
+pub(super) const UI_CALLS: &[Call] =
+    &[call(Method::GET, "/ui/stream", Scope::Read), call(Method::GET, "/ui/history", Scope::Read)];
+
+/// Every call there is.
+pub(super) fn all() -> impl Iterator<Item = &'static Call> {
+    CALLS.iter().chain(UI_CALLS)
+}
+
 /// The scope that a request needs. What is no call needs only what a read needs: it is answered 404 or 405.
 pub(super) fn scope(method: &Method, template: Option<&str>) -> Scope {
-    CALLS.iter().find(|c| c.method == *method && Some(c.path) == template).map_or(Scope::Read, |c| c.scope)
+    all().find(|c| c.method == *method && Some(c.path) == template).map_or(Scope::Read, |c| c.scope)
 }

@@ -97,15 +97,7 @@ impl View<'_> {
             reason: i.reason.to_string(),
             since: time(i.since),
             standing: standing.as_str().into(),
-            operator: instance::Operator {
-                draining: i.operator.draining.as_ref().map(mark),
-                maintenance: i.operator.maintenance.as_ref().map(mark),
-                weight: i
-                    .operator
-                    .weight
-                    .as_ref()
-                    .map(|(weight, m)| instance::WeightMark { weight: *weight, mark: mark(m) }),
-            },
+            operator: operator(i),
             source: i.source.to_string(),
             registered_at: time(i.registered_at),
             incarnation: i.incarnation,
@@ -153,6 +145,16 @@ impl View<'_> {
             id: change.id.to_string(),
             instance,
         }
+    }
+}
+
+/// What operators decided.
+pub(super) fn operator(i: &Instance) -> instance::Operator {
+    let weight = i.operator.weight.as_ref();
+    instance::Operator {
+        draining: i.operator.draining.as_ref().map(mark),
+        maintenance: i.operator.maintenance.as_ref().map(mark),
+        weight: weight.map(|(weight, m)| instance::WeightMark { weight: *weight, mark: mark(m) }),
     }
 }
 
@@ -237,14 +239,19 @@ pub(super) fn breaker(
             cause: t.cause.as_str().into(),
             ago: millis(now.instant.saturating_duration_since(t.at)),
         }),
-        config: breaker::BreakerConfig {
-            failure_threshold: c.failure_threshold,
-            recovery_timeout: millis(c.recovery_timeout),
-            success_threshold: c.success_threshold,
-            timeout: millis(c.timeout),
-            monitoring_period: millis(c.monitoring_period),
-            minimum_failure_rate: c.minimum_failure_rate,
-        },
+        config: breaker_config(c),
+    }
+}
+
+/// What a breaker works by.
+pub(super) fn breaker_config(c: &policy::Config) -> breaker::BreakerConfig {
+    breaker::BreakerConfig {
+        failure_threshold: c.failure_threshold,
+        recovery_timeout: millis(c.recovery_timeout),
+        success_threshold: c.success_threshold,
+        timeout: millis(c.timeout),
+        monitoring_period: millis(c.monitoring_period),
+        minimum_failure_rate: c.minimum_failure_rate,
     }
 }
 

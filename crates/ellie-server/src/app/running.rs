@@ -82,7 +82,9 @@ impl Running {
         let limits = settings::admin_limits(&resolved, tls);
         tasks.spawn(admin::serve(api, admin::router(state.clone()), limits.clone(), stop.clone()));
         if let Some((listener, address)) = dashboard {
-            let router = dashboard::router(state, addresses);
+            let ui = admin::ui::Ui::new(state.clone(), &addresses);
+            let router = dashboard::router(state, ui.clone());
+            tasks.spawn(admin::ui::sample(ui, stop.clone()));
             tracing::debug!(%address, "dashboard listens");
             tasks.spawn(admin::serve(listener, router, limits, stop.clone()));
         }

@@ -4,8 +4,8 @@
 
 mod assets;
 
+use crate::admin::ui::Shared;
 use crate::admin::{self, AdminState};
-use crate::app::Addresses;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -25,8 +25,8 @@ struct Mounted {
 }
 
 /// Everything at the listener.
-pub(crate) fn router(state: AdminState, _addresses: Addresses) -> Router {
-    let api = admin::router_with(state.clone(), Router::new());
+pub(crate) fn router(state: AdminState, ui: Shared) -> Router {
+    let api = admin::router_with(state.clone(), admin::ui::calls(ui));
     let pages = admin::guard_public(state, Router::new().fallback(pages));
     Router::new().fallback(dispatch).with_state(Mounted { api, pages })
 }
