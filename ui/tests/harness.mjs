@@ -1,0 +1,138 @@
+// Starts the real binary and the real browser. What is started here is ended here.
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { chromium } from 'playwright-core'
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '../..')
+export const TOKEN = 'a-token-of-the-browser-tests'
+export const shots = join(root, 'docs/screenshots')
+
+function binary() {
+  const found = [process.env.ELLIE_BIN, join(root, 'target/release/ellie'), join(root, 'target/debug/ellie')].find((path) => path && existsSync(path))
+  if (!found) throw new Error('no binary: set ELLIE_BIN, or run `cargo build --release -p ellie-server`')
+  return found
+}
+
+/** A port that is free now. */
+export function freePort() {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.on('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address()
+      server.close(() => resolve(port))
+    })
+  })
+}
+
+/** Looks until `look` gives something true; the last fault is told when it never does. */
+export async function until(what, look, patience = 20_000) {
+  const end = Date.now() + patience
+  let fault = ''
+  for (;;) {
+    try {
+      const value = await look()
+      if (value) return value
+    } catch (error) {
+      fault = `: ${error.message}`
+    }
+    if (Date.now() > end) throw new Error(`${what} did not come to be${fault}`)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}
+
+export class Ellie {
+  /** `ellie demo` or `ellie serve`, on the given ports or on free ones. */
+  static async start(command, ports) {
+    const ellie = new Ellie()
+    ellie.command = command
+    ellie.ports = ports ?? { api: await freePort(), dashboard: await freePort(), gateway: await freePort() }
+    await ellie.up()
+    return ellie
+  }
+
+  get api() {
+    return `http://127.0.0.1:${this.ports.api}`
+  }
+
+  get ui() {
+    return `http://127.0.0.1:${this.ports.dashboard}/ui/`
+  }
+
+  get gateway() {
+    return `http://127.0.0.1:${this.ports.gateway}`
+  }
+
+  async up() {
+    const { api, dashboard, gateway } = this.ports
+    const flags = [`--api-listen=127.0.0.1:${api}`, `--dashboard-listen=127.0.0.1:${dashboard}`, `--gateway-listen=127.0.0.1:${gateway}`, '--ephemeral']
+    this.process = spawn(binary(), [this.command, ...flags], { env: { ...process.env, ELLIE_AUTH__OPERATOR_TOKEN: TOKEN }, stdio: ['ignore', 'ignore', 'pipe'] })
+    this.said = ''
+    this.process.stderr.on('data', (data) => (this.said += data))
+    await until('a server that answers', async () => {
+      if (this.process.exitCode !== null) throw new Error(`it ended: ${this.said}`)
+      return (await fetch(`${this.api}/health`)).ok
+    })
+  }
+
+  async down() {
+    if (this.process.exitCode !== null) return
+    const ended = new Promise((resolve) => this.process.once('exit', resolve))
+    this.process.kill('SIGTERM')
+    await ended
+  }
+
+  async get(path) {
+    const answer = await fetch(this.api + path, { headers: { accept: 'application/json' } })
+    return answer.status === 404 ? null : answer.json()
+  }
+
+  async send(method, path, body) {
+    const answer = await fetch(this.api + path, { method, headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' }, body: body === undefined ? undefined : JSON.stringify(body) })
+    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`)
+    const text = await answer.text()
+    return text ? JSON.parse(text) : undefined
+  }
+
+  instance(name, id) {
+    return this.get(`/services/${name}/instances/${id}`)
+  }
+
+  breaker(name) {
+    return this.get('/breakers').then((all) => all.breakers.find((breaker) => breaker.name === name))
+  }
+
+  /** Registers `n` instances over `services` services, in batches; their checks are off. */
+  async fleet(n, services, version = '1.0.0', from = 0) {
+    for (let start = from; start < from + n; start += 1000) {
+      const registrations = Array.from({ length: Math.min(1000, from + n - start) }, (_, i) => {
+        const at = start + i
+        return { id: `i-${at}`, name: `svc-${at % services}`, host: '10.0.0.1', port: 1024 + (at % 60_000), version, healthCheck: { type: 'none' }, tags: [`zone-${at % 3}`] }
+      })
+      await this.send('POST', '/services/batch', { registrations, deregistrations: [] })
+    }
+  }
+}
+
+export function openBrowser() {
+  const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
+  return chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: flags })
+}
+
+/** A page that fails its test on any error it logs: a broken script, or something that the CSP forbids. */
+export async function openPage(context, faults) {
+  const page = await context.newPage()
+  page.setDefaultTimeout(15_000)
+  page.on('pageerror', (error) => faults.push(`${page.url()}: ${error.message}`))
+  page.on('console', (message) => {
+    if (message.type() === 'error' && !/Failed to load resource|net::ERR/.test(message.text())) faults.push(`${page.url()}: ${message.text()}`)
+  })
+  return page
+}
+
+export async function settled(page, screen) {
+  await page.waitForSelector(`main[data-ready="true"][data-screen="${screen}"] h1, main[data-ready="true"][data-screen="${screen}"] h2`, { state: 'attached' })
+}
