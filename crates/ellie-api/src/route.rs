@@ -45,6 +45,9 @@ pub struct Route {
     /// Milliseconds for the whole request, retries included; absent: the gateway's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<u64>,
+    /// Milliseconds for one try on one instance; absent: the gateway's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub try_timeout: Option<u64>,
     /// More tries on other instances, for what may be retried; absent: the gateway's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<u32>,

@@ -135,6 +135,9 @@ pub struct GatewayStats {
     pub requests: u64,
     /// Requests under way.
     pub in_flight: u64,
+    /// Requests whose client went away before there was an answer.
+    #[serde(default)]
+    pub abandoned: u64,
     /// Client connections open.
     pub connections: u64,
     /// Retries sent.
@@ -144,6 +147,27 @@ pub struct GatewayStats {
     /// Answers by class: `2xx`, `4xx`, …
     #[serde(default)]
     pub responses: BTreeMap<String, u64>,
+    /// Each route, by id.
+    #[serde(default)]
+    pub by_route: BTreeMap<String, RouteStats>,
+}
+
+/// One route of the gateway.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteStats {
+    /// The service that answers.
+    pub service: String,
+    /// Requests answered since start.
+    pub requests: u64,
+    /// Requests under way.
+    pub in_flight: u64,
+    /// Requests whose client went away before there was an answer.
+    pub abandoned: u64,
+    /// Retries sent.
+    pub retries: u64,
+    /// Requests refused by its rate limit.
+    pub rate_limited: u64,
 }
 
 /// `GET` and `PUT /load-balancer/strategy`: what is in force.

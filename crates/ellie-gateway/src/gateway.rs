@@ -14,6 +14,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// A running gateway. Dropping it ends it at once; [`Gateway::drain`] ends it in order.
@@ -48,6 +49,7 @@ impl Gateway {
             table,
             upstream_tls: OnceLock::new(),
             connections: AtomicUsize::new(0),
+            freed: Notify::new(),
             draining: CancellationToken::new(),
             abort: CancellationToken::new(),
         });

@@ -15,21 +15,34 @@ const POLICY: &str = "default";
 pub struct Limiter {
     limit: RateLimit,
     limiter: RateLimiter,
+    /// How many leading bits of an IPv6 address make one client.
+    ipv6_prefix: u8,
 }
 
 impl Limiter {
-    /// A limiter that has seen nobody. It remembers up to 65,536 clients.
+    /// What one customer of an access provider is given at least (RFC 6177): whoever has it has all its 2^64
+    /// addresses, so counting them one by one would limit nobody.
+    pub const IPV6_PREFIX: u8 = 64;
+
+    /// A limiter that has seen nobody. It remembers up to 65,536 clients; IPv6 clients that share `ipv6_prefix` leading
+    /// bits of their address are one.
     #[must_use]
-    pub fn new(limit: RateLimit) -> Self {
+    pub fn new(limit: RateLimit, ipv6_prefix: u8) -> Self {
         let max_keys = if limit.key == RateKey::Global { 1 } else { 65_536 };
         let config = Config { max_keys, ..Config::new(limit.max, limit.window) };
-        Self { limiter: RateLimiter::new(&config), limit }
+        Self { limiter: RateLimiter::new(&config), limit, ipv6_prefix }
     }
 
     /// What it enforces.
     #[must_use]
     pub fn limit(&self) -> &RateLimit {
         &self.limit
+    }
+
+    /// How many leading bits of an IPv6 address make one client.
+    #[must_use]
+    pub fn ipv6_prefix(&self) -> u8 {
+        self.ipv6_prefix
     }
 
     /// Counts a request and says whether it may pass.
@@ -50,7 +63,12 @@ impl Limiter {
     fn client(&self, client: IpAddr) -> ellie_policy::rate_limit::Key {
         match client.to_canonical() {
             IpAddr::V4(v4) => u128::from(v4.to_ipv6_mapped()).into(),
-            IpAddr::V6(v6) => u128::from(v6).into(),
+            IpAddr::V6(v6) => {
+                let rest = 128_u32.saturating_sub(self.ipv6_prefix.into());
+                // No prefix at all: every IPv6 client is the same one.
+                let mask = u128::MAX.checked_shl(rest).unwrap_or(0);
+                (u128::from(v6) & mask).into()
+            }
         }
     }
 }
@@ -127,7 +145,7 @@ mod tests {
     const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     fn limiter(max: u32, window_ms: u64, key: RateKey) -> Limiter {
-        Limiter::new(RateLimit { window: Duration::from_millis(window_ms), max, key })
+        Limiter::new(RateLimit { window: Duration::from_millis(window_ms), max, key }, Limiter::IPV6_PREFIX)
     }
 
     fn fields(verdict: Verdict) -> String {
@@ -197,5 +215,25 @@ mod tests {
         let global = limiter(1, 1000, RateKey::Global);
         assert!(global.check(CLIENT, &none().as_slice(), now).allowed);
         assert!(!global.check(other, &key("z").as_slice(), now).allowed);
+    }
+
+    #[test]
+    fn ipv6_clients_count_by_their_network_and_ipv4_ones_alone() {
+        let now = ellie_core::Now::read().instant;
+        let limit = || RateLimit { window: Duration::from_secs(1), max: 1, key: RateKey::Client };
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let passes =
+            |limiter: &Limiter, client: &str| limiter.check(ip(client), &none().as_slice(), now).allowed;
+        let limiter = Limiter::new(limit(), Limiter::IPV6_PREFIX);
+        assert!(passes(&limiter, "2001:db8:0:1::1"));
+        assert!(!passes(&limiter, "2001:db8:0:1:ffff:ffff:ffff:ffff"), "the same /64");
+        assert!(passes(&limiter, "2001:db8:0:2::1"), "the next /64");
+        assert!(passes(&limiter, "::ffff:10.0.0.1") && !passes(&limiter, "10.0.0.1"));
+        assert!(passes(&limiter, "::ffff:10.0.0.2"), "another IPv4 address, though the same /64 as written");
+        assert!(passes(&limiter, "::1"), "not one with IPv4 either");
+        let single = Limiter::new(limit(), 128);
+        assert!(passes(&single, "2001:db8::1") && passes(&single, "2001:db8::2"));
+        let all = Limiter::new(limit(), 0);
+        assert!(passes(&all, "2001:db8::1") && !passes(&all, "fe80::1"));
     }
 }

@@ -35,6 +35,8 @@ pub struct Route {
     pub tags: Vec<String>,
     /// For the whole request, retries included; `None`: the gateway's default.
     pub timeout: Option<Duration>,
+    /// For one try on one instance; `None`: the gateway's default.
+    pub try_timeout: Option<Duration>,
     /// More tries on other instances, for what may be retried; `None`: the gateway's default.
     pub retries: Option<u32>,
     /// How much one client may ask.

@@ -17,15 +17,25 @@ use std::time::{Duration, Instant};
 pub struct Defaults {
     /// For a whole request.
     pub timeout: Duration,
+    /// For one try on one instance; `None`: as long as the whole request may take.
+    pub try_timeout: Option<Duration>,
     /// More tries on other instances, for what may be retried.
     pub retries: u32,
     /// Bytes of a request body; `None`: any number.
     pub max_body: Option<u64>,
+    /// How many leading bits of an IPv6 address make one client of a rate limit.
+    pub ipv6_prefix: u8,
 }
 
 impl Default for Defaults {
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(30), retries: 2, max_body: None }
+        Self {
+            timeout: Duration::from_secs(30),
+            try_timeout: None,
+            retries: 2,
+            max_body: None,
+            ipv6_prefix: Limiter::IPV6_PREFIX,
+        }
     }
 }
 
@@ -38,6 +48,8 @@ pub struct CompiledRoute {
     pub cluster: Arc<Cluster>,
     /// For the whole request, retries included.
     pub timeout: Duration,
+    /// For one try on one instance; never longer than `timeout`.
+    pub try_timeout: Duration,
     /// More tries on other instances, for what may be retried.
     pub retries: u32,
     /// Bytes of a request body; `None`: any number.
@@ -269,16 +281,20 @@ impl TableHandle {
                 .clone();
             by_service.entry(route.service.clone()).or_default().push(i);
             let before = state.live.remove(&route.id);
+            let prefix = state.defaults.ipv6_prefix;
             let limiter = route.rate_limit.as_ref().map(|limit| {
-                let kept = before.as_ref().and_then(|l| l.limiter.clone()).filter(|l| l.limit() == limit);
-                kept.unwrap_or_else(|| Arc::new(Limiter::new(limit.clone())))
+                let kept = before.as_ref().and_then(|l| l.limiter.clone());
+                kept.filter(|l| l.limit() == limit && l.ipv6_prefix() == prefix)
+                    .unwrap_or_else(|| Arc::new(Limiter::new(limit.clone(), prefix)))
             });
             let stats = before.map_or_else(|| Arc::new(RouteStats::new(self.metrics.clone())), |l| l.stats);
             live.insert(route.id.clone(), RouteLive { stats: stats.clone(), limiter: limiter.clone() });
             let defaults = &state.defaults;
+            let timeout = route.timeout.unwrap_or(defaults.timeout);
             compiled.push(Arc::new(CompiledRoute {
                 cluster: base.with_tags(&route.tags, now),
-                timeout: route.timeout.unwrap_or(defaults.timeout),
+                timeout,
+                try_timeout: route.try_timeout.or(defaults.try_timeout).map_or(timeout, |t| t.min(timeout)),
                 retries: route.retries.unwrap_or(defaults.retries),
                 max_body: route.max_body.or(defaults.max_body),
                 stats,
@@ -312,6 +328,7 @@ impl TableHandle {
                     route: r.route.clone(),
                     cluster: base.with_tags(&r.route.tags, now),
                     timeout: r.timeout,
+                    try_timeout: r.try_timeout,
                     retries: r.retries,
                     max_body: r.max_body,
                     stats: r.stats.clone(),

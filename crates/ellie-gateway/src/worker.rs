@@ -11,12 +11,14 @@ use ellie_policy::Rng;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -30,10 +32,38 @@ pub(crate) struct Shared {
     pub(crate) upstream_tls: OnceLock<Arc<rustls::ClientConfig>>,
     /// Client connections over all threads.
     pub(crate) connections: AtomicUsize,
+    /// Told when a connection ends while there are as many as allowed.
+    pub(crate) freed: Notify,
     /// Cancelled: no new connections, idle ones close, every answer closes its connection.
     pub(crate) draining: CancellationToken,
     /// Cancelled: everything ends at once.
     pub(crate) abort: CancellationToken,
+}
+
+impl Shared {
+    fn is_full(&self) -> bool {
+        self.connections.load(SeqCst) >= self.config.max_connections
+    }
+
+    /// Waits until there are fewer connections than allowed. Threads may come to this at once, so there can be a few
+    /// more than allowed, one a thread at most.
+    async fn room(&self) {
+        while self.is_full() {
+            let mut freed = pin!(self.freed.notified());
+            // Listens before it looks again: an end in between is not missed.
+            freed.as_mut().enable();
+            if self.is_full() {
+                freed.await;
+            }
+        }
+    }
+
+    /// One connection less.
+    fn leave(&self) {
+        if self.connections.fetch_sub(1, SeqCst) >= self.config.max_connections {
+            self.freed.notify_waiters();
+        }
+    }
 }
 
 /// A table, counted by the thread alone, so that requests on different threads write no word in common.
@@ -192,18 +222,25 @@ impl Worker {
         let draining = self.shared.draining.clone();
         let mut sweep = tokio::time::interval(SWEEP);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            let full = self.shared.connections.load(Relaxed) >= self.shared.config.max_connections;
-            tokio::select! {
-                () = draining.cancelled() => break,
-                accepted = listener.accept(), if !full => match accepted {
-                    Ok((stream, peer)) => self.welcome(stream, peer),
-                    Err(e) => {
-                        tracing::warn!("the gateway can't accept a connection: {e}");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                    }
-                },
-                _ = sweep.tick() => self.sweep(),
+        'serving: loop {
+            // A place first: what can't be served is not accepted.
+            let mut accepting = pin!(async {
+                self.shared.room().await;
+                listener.accept().await
+            });
+            let accepted = loop {
+                tokio::select! {
+                    () = draining.cancelled() => break 'serving,
+                    accepted = &mut accepting => break accepted,
+                    _ = sweep.tick() => self.sweep(),
+                }
+            };
+            match accepted {
+                Ok((stream, peer)) => self.welcome(stream, peer),
+                Err(e) => {
+                    tracing::warn!("the gateway can't accept a connection: {e}");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
         self.draining.set(true);
@@ -281,7 +318,7 @@ pub(crate) struct Presence {
 impl Presence {
     fn new(worker: Rc<Worker>) -> Self {
         worker.connections.set(worker.connections.get() + 1);
-        worker.shared.connections.fetch_add(1, Relaxed);
+        worker.shared.connections.fetch_add(1, SeqCst);
         worker.shared.table.metrics().connection_opened();
         let mut wakers = worker.wakers.borrow_mut();
         let slot = match wakers.free.pop() {
@@ -309,7 +346,7 @@ impl Presence {
 impl Drop for Presence {
     fn drop(&mut self) {
         self.worker.connections.set(self.worker.connections.get() - 1);
-        self.worker.shared.connections.fetch_sub(1, Relaxed);
+        self.worker.shared.leave();
         self.worker.shared.table.metrics().connection_closed();
         let mut wakers = self.worker.wakers.borrow_mut();
         if let Some(slot) = wakers.slots.get_mut(self.slot) {

@@ -98,6 +98,19 @@ impl RouteInfo {
         self
     }
 
+    /// For one try on one instance; a try that runs into it is followed by one on another instance, if the request may
+    /// be retried.
+    pub fn try_timeout(mut self, timeout: Duration) -> Self {
+        self.0.try_timeout = Some(millis(timeout));
+        self
+    }
+
+    /// Bytes of a request body.
+    pub fn max_body(mut self, bytes: u64) -> Self {
+        self.0.max_body = Some(bytes.into());
+        self
+    }
+
     /// More tries on other instances, for what may be retried.
     pub fn retries(mut self, retries: u32) -> Self {
         self.0.retries = Some(retries.into());

@@ -10,6 +10,7 @@ use crate::cluster::Upstream;
 use crate::h1::{Body, Request};
 use crate::problem::Problem;
 use crate::worker::Worker;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// How many bytes the body takes, if it is there to its end: only then can the connection carry another request
@@ -83,7 +84,13 @@ pub(super) fn fault_problem(plan: &Plan<'_>, fault: ClientFault) -> Own {
     }
 }
 
-pub(super) fn failed_problem(plan: &Plan<'_>, upstream: &Upstream, failed: &Failed) -> Problem {
+/// What is told of a failed try; `limit` is the time that it had.
+pub(super) fn failed_problem(
+    plan: &Plan<'_>,
+    upstream: &Upstream,
+    failed: &Failed,
+    limit: Duration,
+) -> Problem {
     let (service, instance, at) = (plan.route.service(), upstream.id.as_str(), &upstream.authority);
     match failed {
         Failed::Connect { timed_out: false, why } => {
@@ -93,7 +100,6 @@ pub(super) fn failed_problem(plan: &Plan<'_>, upstream: &Upstream, failed: &Fail
             Problem::gateway_timeout(service, instance, &format!("no connection to {at}: {why}"))
         }
         Failed::Timeout => {
-            let limit = plan.route.timeout;
             Problem::gateway_timeout(service, instance, &format!("{at} did not answer within {limit:?}"))
         }
         Failed::Malformed(why) => Problem::bad_gateway(service, instance, &format!("{at}: {why}")),

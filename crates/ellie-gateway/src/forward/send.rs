@@ -60,7 +60,7 @@ pub(crate) enum Failed {
     Client(ClientFault),
 }
 
-/// The times that bound an exchange.
+/// The times that bound one try.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Times {
     /// Until the head of the answer must have come, if the request's body is complete at the beginning.

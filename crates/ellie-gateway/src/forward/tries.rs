@@ -41,7 +41,11 @@ pub(super) async fn forward(
     let head_only = method == b"HEAD";
     let idempotent = is_idempotent(method);
     let deadline = started + route.timeout;
-    let times = Times { deadline, timeout: route.timeout, body: worker.with_live(|live| live.body_timeout) };
+    let mut times = Times {
+        deadline: deadline.min(started + route.try_timeout),
+        timeout: route.try_timeout,
+        body: worker.with_live(|live| live.body_timeout),
+    };
     // Instances that failed; empty, and unallocated, for nearly all requests.
     let mut tried: Vec<u64> = Vec::new();
     let (mut stream, mut upload, early, head) = loop {
@@ -87,6 +91,7 @@ pub(super) async fn forward(
             let next = attempt.retry(outcome, at.into_std(), &mut worker.rng.borrow_mut(), &tried);
             if let Ok(next) = next {
                 attempt = next;
+                times.deadline = deadline.min(at + route.try_timeout);
                 route.stats.retried();
                 work.outgoing.clear();
                 continue;
@@ -94,7 +99,8 @@ pub(super) async fn forward(
         } else {
             attempt.finish(outcome, at.into_std());
         }
-        let own = Own::from(failed_problem(plan, &upstream, &failed));
+        let limit = if times.deadline < deadline { route.try_timeout } else { route.timeout };
+        let own = Own::from(failed_problem(plan, &upstream, &failed, limit));
         done.instance = Some(upstream);
         return answer_without(worker, client, work, length, Some((&upload, early)), done, own).await;
     };

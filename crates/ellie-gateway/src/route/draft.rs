@@ -66,6 +66,8 @@ pub struct Draft {
     pub tags: Vec<String>,
     /// Milliseconds.
     pub timeout: Option<i128>,
+    /// Milliseconds.
+    pub try_timeout: Option<i128>,
     /// Count.
     pub retries: Option<i128>,
     /// How much one client may ask.
@@ -114,6 +116,15 @@ impl Draft {
         }
         let tags = tags(&mut f, self.tags);
         let timeout = self.timeout.and_then(|ms| f.take(duration("timeout", ms)));
+        let try_timeout = self.try_timeout.and_then(|ms| f.take(duration("tryTimeout", ms)));
+        if let (Some(one), Some(all)) = (try_timeout, timeout)
+            && one > all
+        {
+            f.add(
+                "tryTimeout",
+                format!("is {} ms, longer than the {} ms of `timeout`", one.as_millis(), all.as_millis()),
+            );
+        }
         let retries = self.retries.and_then(|n| f.take(count("retries", n, 0, limits::RETRIES)));
         let rate_limit = self.rate_limit.and_then(|draft| rate_limit(&mut f, &draft));
         let max_body = self.max_body.and_then(|n| match u64::try_from(n) {
@@ -138,6 +149,7 @@ impl Draft {
             target_path: self.target_path,
             tags,
             timeout,
+            try_timeout,
             retries,
             rate_limit,
             max_body,
@@ -387,6 +399,7 @@ mod tests {
             target_path: Some("users".into()),
             tags: vec![String::new()],
             timeout: Some(-1),
+            try_timeout: Some(0),
             retries: Some(99),
             rate_limit: Some(RateLimitDraft {
                 window_ms: Some(i128::MAX),
@@ -412,6 +425,7 @@ mod tests {
                 "targetPath",
                 "tags[0]",
                 "timeout",
+                "tryTimeout",
                 "retries",
                 "rateLimit.windowMs",
                 "rateLimit.max",
@@ -429,6 +443,9 @@ mod tests {
         for ms in [-1, 0, 86_400_001, i128::from(u64::MAX), i128::MAX, i128::MIN] {
             assert_eq!(fields(Draft { timeout: Some(ms), ..draft() }), ["timeout"], "{ms}");
         }
+        let both = |one, all| Draft { try_timeout: Some(one), timeout: Some(all), ..draft() };
+        assert_eq!(fields(both(1001, 1000)), ["tryTimeout"], "a try can't outlast its request");
+        assert!(both(1000, 1000).validate().is_ok());
         assert_eq!(fields(Draft { target_path: Some("/users/*".into()), ..draft() }), ["targetPath"]);
         assert_eq!(fields(Draft { service_name: Some("health".into()), ..draft() }), ["serviceName"]);
     }

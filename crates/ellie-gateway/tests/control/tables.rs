@@ -144,7 +144,10 @@ fn tagged_routes_get_the_tagged_part_and_defaults_change_while_running() {
     let handle = handle(&w, vec![route("/s/*", "s", |d| d.tags = vec!["v2".into()])]);
     let found = find(&handle, "/s").unwrap();
     assert_eq!(super::names(&w.spread(&found.cluster, 4)), ["v2"]);
-    handle.configure(Defaults { timeout: secs(3), retries: 0, max_body: Some(10) }, w.at());
+    handle.configure(
+        Defaults { timeout: secs(3), retries: 0, max_body: Some(10), ..Defaults::default() },
+        w.at(),
+    );
     let found = find(&handle, "/s").unwrap();
     assert_eq!((found.timeout, found.retries, found.max_body), (secs(3), 0, Some(10)));
     w.clusters.set_strategy(Strategy::Random, None, "ann", w.now).unwrap();

@@ -37,6 +37,7 @@ pub(super) fn sent(r: &route::Route) -> Route {
         target_path: r.target_path.clone(),
         tags: r.tags.clone(),
         timeout: r.timeout.map(wire::millis),
+        try_timeout: r.try_timeout.map(wire::millis),
         retries: r.retries,
         rate_limit: r.rate_limit.as_ref().map(|l| RateLimit {
             window_ms: wire::millis(l.window),
@@ -87,6 +88,7 @@ fn read(value: Value) -> Result<Draft> {
         draft.target_path = f.string("targetPath");
         draft.tags = f.strings("tags");
         draft.timeout = f.integer("timeout");
+        draft.try_timeout = f.integer("tryTimeout");
         draft.retries = f.integer("retries");
         if let Some(limit) = f.take("rateLimit") {
             draft.rate_limit = rate_limit(limit, f.faults());

@@ -10,7 +10,8 @@ use axum::extract::State;
 use ellie_api::Stats;
 use ellie_api::health::InstanceCounts;
 use ellie_api::stats::{
-    GatewayStats, HealthCheckStats, InstanceBalance, LoadBalancerStats, RegistryStats, ServiceBalance,
+    GatewayStats, HealthCheckStats, InstanceBalance, LoadBalancerStats, RegistryStats, RouteStats,
+    ServiceBalance,
 };
 use ellie_core::Now;
 use ellie_core::discovery::select;
@@ -112,9 +113,26 @@ fn gateway(state: &AdminState) -> GatewayStats {
         routes: gateway.routes().len(),
         requests: stats.requests.answered(),
         in_flight: stats.requests.in_flight,
+        abandoned: stats.requests.abandoned,
         connections: stats.connections,
         retries: stats.requests.retries,
         rate_limited: stats.requests.limited,
         responses: CLASSES.iter().zip(stats.requests.classes).map(|(c, n)| ((*c).to_owned(), n)).collect(),
+        by_route: gateway
+            .table()
+            .route_totals()
+            .into_iter()
+            .map(|(route, t)| {
+                let stats = RouteStats {
+                    service: route.service.to_string(),
+                    requests: t.answered(),
+                    in_flight: t.in_flight,
+                    abandoned: t.abandoned,
+                    retries: t.retries,
+                    rate_limited: t.limited,
+                };
+                (route.id.clone(), stats)
+            })
+            .collect(),
     }
 }

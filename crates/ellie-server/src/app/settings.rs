@@ -23,6 +23,10 @@ pub(super) fn of(resolved: &Resolved) -> Settings {
 
     let from = &resolved.gateway;
     settings.routes.timeout = from.request_timeout;
+    settings.routes.try_timeout = from.try_timeout;
+    settings.routes.retries = from.retries;
+    settings.routes.max_body = from.max_body;
+    settings.routes.ipv6_prefix = from.rate_limit_ipv6_prefix;
     let gateway = &mut settings.gateway;
     gateway.listen = from.listen;
     gateway.threads = from.threads.unwrap_or(0);
@@ -35,6 +39,7 @@ pub(super) fn of(resolved: &Resolved) -> Settings {
     };
     gateway.live.header_timeout = from.header_timeout;
     gateway.live.idle_timeout = from.idle_timeout;
+    gateway.live.body_timeout = from.body_timeout;
     gateway.live.connect_timeout = from.connect_timeout;
     gateway.live.upstream_idle_timeout = from.upstream_idle_timeout;
     let trusted = from.trusted_proxies.clone();
@@ -131,6 +136,7 @@ fn draft(route: &config::Route) -> Draft {
         target_path: route.target_path.clone(),
         tags: route.tags.clone(),
         timeout: route.timeout.map(milliseconds),
+        try_timeout: route.try_timeout.map(milliseconds),
         retries: route.retries.map(i128::from),
         rate_limit: route.rate_limit.as_ref().map(|limit| RateLimitDraft {
             window_ms: Some(milliseconds(limit.window)),
@@ -140,7 +146,7 @@ fn draft(route: &config::Route) -> Draft {
                 key => Some(key.to_string()),
             },
         }),
-        max_body: None,
+        max_body: route.max_body.map(i128::from),
     }
 }
 

@@ -92,6 +92,7 @@ fn parse(r: &ellie_api::Route, order: usize) -> Option<Arc<Route>> {
         target_path: r.target_path.clone(),
         tags: r.tags.clone(),
         timeout: r.timeout.map(i128::from),
+        try_timeout: r.try_timeout.map(i128::from),
         retries: r.retries.map(i128::from),
         rate_limit: r.rate_limit.as_ref().map(|l| RateLimitDraft {
             window_ms: Some(i128::from(l.window_ms)),

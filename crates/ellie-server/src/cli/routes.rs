@@ -96,6 +96,9 @@ fn add(ctx: &Context, args: &AddRouteArgs) -> Result<()> {
         service_name: args.service.clone(),
         target_path: args.target_path.clone(),
         timeout: args.request_timeout.map(|d| d.as_millis() as u64),
+        try_timeout: args.try_timeout.map(|d| d.as_millis() as u64),
+        retries: args.retries,
+        max_body: args.max_body,
         rate_limit: args.rate_limit.map(|(max, window)| RateLimit {
             window_ms: window.as_millis() as u64,
             max,

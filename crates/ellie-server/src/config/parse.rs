@@ -163,32 +163,39 @@ pub(super) fn duration_or_never(least: Duration) -> impl Fn(&Value) -> Parsed<Op
     }
 }
 
-/// Bytes: an integer, or text such as `64KiB` or `1MiB`.
+/// Bytes of any number: an integer, or text such as `64KiB` or `1MiB`.
+pub(super) fn bytes(value: &Value) -> Parsed<i128> {
+    let (Value::Bare(text) | Value::Text(text)) = value else { return integer(value) };
+    let text = text.trim();
+    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let factor = match unit.trim() {
+        "" | "B" => Some(1),
+        "KiB" => Some(1 << 10),
+        "MiB" => Some(1 << 20),
+        "GiB" => Some(1 << 30),
+        _ => None,
+    };
+    match (digits.parse::<i128>(), factor) {
+        (Ok(n), Some(factor)) => Ok(n.saturating_mul(factor)),
+        _ => wanted(value, "a size such as 65536 or \"64KiB\""),
+    }
+}
+
+/// Bytes from `least` to `most`.
 pub(super) fn size(least: u32, most: u32) -> impl Fn(&Value) -> Parsed<usize> {
-    move |value| {
-        let n = match value {
-            Value::Bare(text) | Value::Text(text) => {
-                let (digits, unit) = text
-                    .trim()
-                    .split_at(text.trim().find(|c: char| !c.is_ascii_digit()).unwrap_or(text.trim().len()));
-                let factor = match unit.trim() {
-                    "" | "B" => 1,
-                    "KiB" => 1 << 10,
-                    "MiB" => 1 << 20,
-                    "GiB" => 1 << 30,
-                    _ => return wanted(value, "a size such as 65536 or \"64KiB\""),
-                };
-                match digits.parse::<i128>() {
-                    Ok(n) => n.saturating_mul(factor),
-                    Err(_) => return wanted(value, "a size such as 65536 or \"64KiB\""),
-                }
-            }
-            other => integer(other)?,
-        };
-        if n < i128::from(least) || n > i128::from(most) {
-            return Err(format!("is {n} bytes; {least} to {most} are allowed"));
+    move |value| match bytes(value)? {
+        n if n < i128::from(least) || n > i128::from(most) => {
+            Err(format!("is {n} bytes; {least} to {most} are allowed"))
         }
-        Ok(n as usize)
+        n => Ok(n as usize),
+    }
+}
+
+/// Bytes up to `most`.
+pub(super) fn size_up_to(most: u64) -> impl Fn(&Value) -> Parsed<u64> {
+    move |value| match bytes(value)? {
+        n if n < 0 || n > i128::from(most) => Err(format!("is {n} bytes; 0 to {most} are allowed")),
+        n => Ok(n as u64),
     }
 }
 

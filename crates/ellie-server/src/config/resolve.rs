@@ -149,6 +149,11 @@ fn gateway(layers: &[&Table], out: &mut Findings, breaker_timeout: Duration) -> 
         trusted_proxies: s.get("trusted_proxies", Vec::new(), parse::list(256, parse::network)),
         // The breaker's `timeout` is the specification's request timeout: one is enough to say.
         request_timeout: s.get("request_timeout", breaker_timeout, parse::duration(SHORTEST)),
+        try_timeout: s.opt("try_timeout", parse::duration(MS)),
+        retries: s.get("retries", 2, parse::within(0, ellie_gateway::route::limits::RETRIES)),
+        max_body: s.opt("max_body", parse::size_up_to(ellie_gateway::route::limits::BODY)),
+        body_timeout: s.get("body_timeout", seconds(60), parse::duration(SHORTEST)),
+        rate_limit_ipv6_prefix: s.get("rate_limit_ipv6_prefix", 64, parse::within(1, 128)),
         connect_timeout: s.get("connect_timeout", seconds(5), parse::duration(SHORTEST)),
         header_timeout: s.get("header_timeout", seconds(10), parse::duration(SHORTEST)),
         idle_timeout: s.get("idle_timeout", seconds(75), parse::duration(SHORTEST)),

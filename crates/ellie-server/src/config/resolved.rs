@@ -111,6 +111,16 @@ pub struct Gateway {
     pub trusted_proxies: Vec<Network>,
     /// `request_timeout`: the deadline of a request whose route gives none.
     pub request_timeout: Duration,
+    /// `try_timeout`: the deadline of one try on one instance where the route gives none; `None` is the whole request's.
+    pub try_timeout: Option<Duration>,
+    /// `retries`: more tries on other instances where the route says nothing.
+    pub retries: u32,
+    /// `max_body`: bytes of a request body where the route says nothing; `None` is any number.
+    pub max_body: Option<u64>,
+    /// `body_timeout`: until a body that makes no progress, in either direction, is given up.
+    pub body_timeout: Duration,
+    /// `rate_limit_ipv6_prefix`: how many leading bits of an IPv6 address make one client of a rate limit.
+    pub rate_limit_ipv6_prefix: u8,
     /// `connect_timeout`: until a connection to an instance stands.
     pub connect_timeout: Duration,
     /// `header_timeout`: until a client's request head has arrived whole.
@@ -295,8 +305,12 @@ pub struct Route {
     pub tags: Vec<String>,
     /// `timeout`
     pub timeout: Option<Duration>,
+    /// `try_timeout`: `None` is the gateway's default.
+    pub try_timeout: Option<Duration>,
     /// `retries`: more tries on other instances for what may be retried; `None` is the gateway's default.
     pub retries: Option<u32>,
+    /// `max_body`: bytes; `None` is the gateway's default.
+    pub max_body: Option<u64>,
     /// `rate_limit`
     pub rate_limit: Option<RateLimit>,
 }

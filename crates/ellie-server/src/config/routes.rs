@@ -64,9 +64,10 @@ fn route(mut s: Section<'_>, table: &Table, origin: &Origin) -> Option<(Route, b
         target_path: s.opt("target_path", parse::any_text),
         tags: s.get("tags", Vec::new(), parse::list(usize::MAX, parse::any_text)),
         timeout: s.opt("timeout", parse::milliseconds),
+        try_timeout: s.opt("try_timeout", parse::milliseconds),
         retries: s.opt("retries", parse::integer),
         rate_limit: s.section("rate_limit").map(rate_limit),
-        max_body: None,
+        max_body: s.opt("max_body", parse::bytes),
     };
     let named = draft.id.is_some();
     let result = draft.validate();
@@ -103,7 +104,9 @@ fn of(r: &ellie_gateway::route::Route) -> Route {
         target_path: r.target_path.clone(),
         tags: r.tags.clone(),
         timeout: r.timeout,
+        try_timeout: r.try_timeout,
         retries: r.retries,
+        max_body: r.max_body,
         rate_limit: r.rate_limit.as_ref().map(|l| RateLimit {
             window: l.window,
             max: l.max,

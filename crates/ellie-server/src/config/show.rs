@@ -34,8 +34,10 @@ macro_rules! shown {
 
 shown! {
     bool: |v| v.to_string();
+    u8: |v| v.to_string();
     u16: |v| v.to_string();
     u32: |v| v.to_string();
+    u64: |v| v.to_string();
     usize: |v| v.to_string();
     i128: |v| v.to_string();
     f64: |v| toml::Value::Float(*v).to_string();

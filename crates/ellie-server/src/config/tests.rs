@@ -112,6 +112,11 @@ listen = "[::1]:9000"
 threads = 2
 access_log = true
 trusted_proxies = ["10.0.0.0/8", "::1"]
+try_timeout = "400ms"
+retries = 0
+max_body = "2MiB"
+body_timeout = "20s"
+rate_limit_ipv6_prefix = 56
 [discovery]
 deregister_unhealthy_after = "never"
 [health]
@@ -146,6 +151,8 @@ method = ["GET", "head"]
 service_name = "users"
 target_path = "/users"
 timeout = 10000
+try_timeout = "1s"
+max_body = "1GiB"
 rate_limit = { window = "60s", max = 100 }
 headers = { X-Canary = "yes", x-any = true }
 "#,
@@ -157,6 +164,11 @@ headers = { X-Canary = "yes", x-any = true }
         (Some(2), AccessLog::Text, 9000)
     );
     assert_eq!(r.gateway.request_timeout, Duration::from_millis(1500), "follows the breaker's timeout");
+    assert_eq!(
+        (r.gateway.try_timeout, r.gateway.retries, r.gateway.max_body),
+        (Some(Duration::from_millis(400)), 0, Some(2 << 20))
+    );
+    assert_eq!((r.gateway.body_timeout.as_secs(), r.gateway.rate_limit_ipv6_prefix), (20, 56));
     assert_eq!(
         (r.health.interval, r.health.timeout),
         (Duration::from_millis(500), Duration::from_millis(500))
@@ -175,6 +187,7 @@ headers = { X-Canary = "yes", x-any = true }
         route.rate_limit,
         Some(RateLimit { window: Duration::from_secs(60), max: 100, key: RateKey::Client })
     );
+    assert_eq!((route.try_timeout, route.max_body), (Some(Duration::from_secs(1)), Some(1 << 30)));
     assert_eq!(route.headers, [("x-canary".into(), Some("yes".into())), ("x-any".into(), None)]);
     assert_eq!(origin(&r, "gateway.threads"), "file:8");
 }
@@ -379,6 +392,19 @@ fn absurd_numbers_are_refused_not_wrapped() {
          ellie.toml:3:17: api.allowed_hosts: `a` is not a list such as [\"a\", \"b\"]\n\
          ellie.toml:4:19: api.request_timeout: is 0 ms; at least 10ms is needed"
     );
+    assert_eq!(
+        faults("[gateway]\nretries = 6\nmax_body = \"-1\"\nrate_limit_ipv6_prefix = 129\n"),
+        "ellie.toml:2:11: gateway.retries: is 6; 0 to 5 is allowed\n\
+         ellie.toml:3:12: gateway.max_body: `-1` is not a size such as 65536 or \"64KiB\"\n\
+         ellie.toml:4:26: gateway.rate_limit_ipv6_prefix: is 129; 1 to 128 is allowed"
+    );
+    assert_eq!(
+        faults(
+            "[[routes]]\npath = \"/a\"\nservice_name = \"a\"\ntimeout = 5\ntry_timeout = 6\nmax_body = -1\n"
+        ),
+        "ellie.toml:5:15: routes[0].try_timeout: is 6 ms, longer than the 5 ms of `timeout`\n\
+         ellie.toml:6:12: routes[0].max_body: is -1; 0 to 1125899906842624 bytes are allowed"
+    );
 }
 
 #[test]
@@ -491,7 +517,7 @@ ellie.toml:9:8: services[0].tags: item 2: is an integer; text is wanted
 ellie.toml:10:18: services[0].metadata.a: is an integer; write it as text in quotes
 ellie.toml:11:44: services[0].health_check.interval: is 1 ms; 10 to 31622400000 is allowed
 ellie.toml:11:54: services[0].health_check.path: `h` must begin with `/`
-ellie.toml:11:59: services[0].health_check.retries: unknown key; the keys here are failure_threshold, interval, path, success_threshold, timeout, type
+ellie.toml:11:59: services[0].health_check.retries: unknown key here; it belongs to [gateway]
 ellie.toml:12:1: services[1].host: is required: a host name or an address
 ellie.toml:13:8: services[1].name: `health` is reserved: it is a path of the API; choose another name
 ellie.toml:14:8: services[1].port: is text; write 80 without quotes"#

@@ -278,22 +278,22 @@ pub(super) fn gateway(w: &mut Writer, state: &AdminState) {
     );
     f.sample(&[("connection", "new")], stats.upstream_opened);
     f.sample(&[("connection", "kept")], stats.upstream_reused);
-    w.single(
-        Kind::Gauge,
-        "ellie_gateway_requests_in_flight",
-        "Requests under way.",
-        stats.requests.in_flight,
-    );
-    w.single(
-        Kind::Counter,
-        "ellie_gateway_requests_abandoned_total",
-        "Requests whose client went away.",
-        stats.requests.abandoned,
-    );
     let routes = table.route_totals();
     let routes: Vec<_> =
         routes.iter().take(MAX_NAMES).map(|(r, t)| (r.id.as_str(), r.service.as_str(), t)).collect();
     let all = || routes.iter().copied().chain([("", "", &stats.unrouted)]);
+    let mut f = w.family(Kind::Gauge, "ellie_gateway_requests_in_flight", "Requests under way, by route.");
+    for (route, service, t) in &routes {
+        f.sample(&[("route", route), ("service", service)], t.in_flight);
+    }
+    let mut f = w.family(
+        Kind::Counter,
+        "ellie_gateway_requests_abandoned_total",
+        "Requests whose client went away before there was an answer, by route.",
+    );
+    for (route, service, t) in &routes {
+        f.sample(&[("route", route), ("service", service)], t.abandoned);
+    }
     let mut f = w.family(
         Kind::Counter,
         "ellie_gateway_requests_total",

@@ -45,7 +45,7 @@ pub(crate) enum RoutesCommand {
     /// List all
     Ls,
     /// Add a route
-    Add(AddRouteArgs),
+    Add(Box<AddRouteArgs>),
     /// Remove a route
     Rm {
         /// Its id
@@ -85,6 +85,15 @@ pub(crate) struct AddRouteArgs {
     /// How long a request may take
     #[arg(long = "request-timeout", value_name = "DURATION", value_parser = duration)]
     pub(crate) request_timeout: Option<Duration>,
+    /// How long one try on one instance may take
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) try_timeout: Option<Duration>,
+    /// More tries on other instances, for what may be retried
+    #[arg(long, value_name = "N")]
+    pub(crate) retries: Option<u32>,
+    /// Bytes that a request's body may have
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) max_body: Option<u64>,
     /// Requests allowed per client address, such as 100/60s
     #[arg(long, value_name = "MAX/WINDOW", value_parser = rate)]
     pub(crate) rate_limit: Option<(u32, Duration)>,
