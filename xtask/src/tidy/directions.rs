@@ -11,6 +11,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ellie-store", &["ellie-core", "ellie-policy"]),
     ("ellie-health", &["ellie-core", "ellie-policy"]),
     ("ellie-gateway", &["ellie-core", "ellie-policy"]),
+    ("ellie-supervisor", &["ellie-core", "ellie-policy"]),
     ("ellie", &["ellie-policy", "ellie-core", "ellie-api", "ellie-store", "ellie-health", "ellie-gateway"]),
     (
         "ellie-server",
