@@ -31,17 +31,38 @@ impl Gateway {
     /// # Errors
     /// What the system said about the address or the threads.
     pub fn start(config: Config, table: Arc<TableHandle>) -> io::Result<Self> {
-        let threads = match config.threads {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            n => n,
-        };
         refuse_taken(config.listen)?;
         let first = bind(config.listen)?;
         let address = first.local_addr()?;
         let mut listeners = vec![first];
-        for _ in 1..threads {
+        for _ in 1..threads(&config) {
             listeners.push(bind(address)?);
         }
+        Self::run(listeners, address, config, table)
+    }
+
+    /// Like [`Gateway::start`], on a listener that somebody else has opened: connections wait in its queue, and are not
+    /// refused, while one process ends and the next one starts. All threads accept from that one queue.
+    ///
+    /// # Errors
+    /// What the system said about the listener or the threads.
+    pub fn start_on(
+        listener: &std::net::TcpListener,
+        config: Config,
+        table: Arc<TableHandle>,
+    ) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let listeners = (0..threads(&config)).map(|_| listener.try_clone()).collect::<io::Result<_>>()?;
+        let address = listener.local_addr()?;
+        Self::run(listeners, address, Config { listen: address, ..config }, table)
+    }
+
+    fn run(
+        listeners: Vec<std::net::TcpListener>,
+        address: SocketAddr,
+        config: Config,
+        table: Arc<TableHandle>,
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             live: ArcSwap::from_pointee(config.live.clone()),
             log: Log::start(config.access_log)?,
@@ -139,6 +160,13 @@ impl Drop for Gateway {
 impl std::fmt::Debug for Gateway {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Gateway").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+fn threads(config: &Config) -> usize {
+    match config.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        n => n,
     }
 }
 

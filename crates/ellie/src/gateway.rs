@@ -264,6 +264,24 @@ impl ApiGateway {
     /// # Errors
     /// What the system said, or [`io::ErrorKind::AlreadyExists`] where it listens already.
     pub async fn start(&self, address: SocketAddr) -> io::Result<SocketAddr> {
+        self.launch(address, Gateway::start).await
+    }
+
+    /// Like [`ApiGateway::start`], on a listener that somebody else has opened and that outlives this process, as
+    /// systemd's socket units do.
+    ///
+    /// # Errors
+    /// Those of [`ApiGateway::start`].
+    pub async fn start_on(&self, listener: std::net::TcpListener) -> io::Result<SocketAddr> {
+        let address = listener.local_addr()?;
+        self.launch(address, move |config, table| Gateway::start_on(&listener, config, table)).await
+    }
+
+    async fn launch(
+        &self,
+        address: SocketAddr,
+        start: impl FnOnce(Config, Arc<TableHandle>) -> io::Result<Gateway> + Send + 'static,
+    ) -> io::Result<SocketAddr> {
         let config = {
             let mut running = self.running();
             if !matches!(running.gateway, Slot::Stopped) {
@@ -279,7 +297,7 @@ impl ApiGateway {
         // What is registered by now is in force for the first request. Threads are started and waited for.
         let started = tokio::task::spawn_blocking(move || {
             table.refresh(Now::read().instant);
-            Gateway::start(config, table)
+            start(config, table)
         })
         .await;
         let mut running = self.running();

@@ -1,4 +1,4 @@
-//! Binding a TCP listener of the API or the dashboard.
+//! The TCP listeners of the API and the dashboard.
 
 use super::Error;
 use std::io;
@@ -8,15 +8,23 @@ use tokio::net::TcpListener;
 /// Connections that the kernel keeps waiting.
 const BACKLOG: i32 = 1024;
 
-/// Binds `address`; the error names the listener.
-pub(super) fn bind(listener: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
+/// The listener that was handed over, or one on `address`; the error names it.
+pub(super) fn open(
+    listener: &'static str,
+    address: SocketAddr,
+    handed: Option<std::net::TcpListener>,
+) -> Result<(TcpListener, SocketAddr), Error> {
     let failed = |source: io::Error| Error::Bind { listener, address, source };
-    let bound = open(address).map_err(failed)?;
-    let actual = bound.local_addr().map_err(failed)?;
-    Ok((bound, actual))
+    let opened = match handed {
+        Some(handed) => handed.set_nonblocking(true).and_then(|()| TcpListener::from_std(handed)),
+        None => bind(address),
+    };
+    let opened = opened.map_err(failed)?;
+    let actual = opened.local_addr().map_err(failed)?;
+    Ok((opened, actual))
 }
 
-fn open(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     // A restart takes the port at once, although connections of the last life linger.

@@ -8,10 +8,12 @@ mod reload;
 mod running;
 mod settings;
 mod signals;
+mod systemd;
 
 pub use error::Error;
 pub use ready::Addresses;
 pub use running::Running;
+pub use systemd::Handed;
 
 use crate::config::{Resolved, Sources};
 use ellie::core::Now;
@@ -31,7 +33,7 @@ pub fn serve(resolved: &Resolved, sources: Sources) -> Result<(), Error> {
         let stop = CancellationToken::new();
         let reload = Arc::new(Notify::new());
         signals::follow(stop.clone(), reload.clone()).map_err(Error::Runtime)?;
-        let running = Running::start(resolved.clone()).await?;
+        let running = Running::start_on(resolved.clone(), Handed::take(&resolved.auth)?).await?;
         ready::print(
             resolved.log.format,
             running.addresses(),
@@ -40,9 +42,17 @@ pub fn serve(resolved: &Resolved, sources: Sources) -> Result<(), Error> {
         );
         let reloading =
             tokio::spawn(reload::follow(running.clone(), resolved.clone(), sources, reload, stop.clone()));
+        systemd::ready("serving");
+        // Until the end, not until `stop`: finishing requests may take longer than the watchdog's patience.
+        let alive = CancellationToken::new();
+        let watchdog = tokio::spawn(systemd::watchdog(alive.clone()));
         stop.cancelled().await;
+        systemd::stopping();
         reloading.abort();
         running.stop(resolved.gateway.drain_timeout).await;
+        alive.cancel();
+        // A panic of it has been told of already.
+        let _ = watchdog.await;
         Ok(())
     })
 }

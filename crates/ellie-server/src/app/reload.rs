@@ -1,6 +1,6 @@
 //! A new configuration while running: parse, validate, diff, swap. A bad file changes nothing and says why.
 
-use super::{Running, own_entry};
+use super::{Running, own_entry, systemd};
 use crate::config::{self, Resolved, Sources};
 use ellie::core::Now;
 use ellie::core::journal::Kind;
@@ -39,6 +39,7 @@ pub(super) async fn follow(
                 "file change"
             }
         };
+        systemd::reloading();
         let next = match config::load(sources.clone()) {
             Ok(next) => next,
             Err(faults) => {
@@ -48,11 +49,15 @@ pub(super) async fn follow(
                     .ellie()
                     .journal()
                     .record(Now::read(), own_entry(Kind::ConfigRejected, actor, message));
+                systemd::ready("serving; the last reload was rejected");
                 continue;
             }
         };
         if apply(&running, &current, &next, actor).await {
             current = next;
+            systemd::ready("serving");
+        } else {
+            systemd::ready("serving; the last reload was rejected");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The system while it runs: every part started in order, and stopped in the reverse one.
 
 use super::ready::Addresses;
-use super::{Error, listen, own_entry, settings};
+use super::{Error, Handed, listen, own_entry, settings};
 use crate::admin;
 use crate::auth::{Operator, Tokens};
 use crate::config::{Backend, Resolved};
@@ -37,15 +37,23 @@ impl Running {
     /// # Errors
     /// What could not be started; nothing is left running then.
     pub async fn start(resolved: Resolved) -> Result<Self, Error> {
+        Self::start_on(resolved, Handed::default()).await
+    }
+
+    /// Like [`Running::start`], on the listeners that were handed over and on own ones for the rest.
+    ///
+    /// # Errors
+    /// Those of [`Running::start`].
+    pub async fn start_on(resolved: Resolved, handed: Handed) -> Result<Self, Error> {
         for warning in &resolved.warnings {
             tracing::warn!("{warning}");
         }
         let (tokens, operator) = open_tokens(&resolved)?;
         let tokens = Arc::new(tokens);
         // Bound before anything is written or probed: a taken port ends the start with nothing done.
-        let (api, api_address) = listen::bind("api", resolved.api.listen)?;
+        let (api, api_address) = listen::open("api", resolved.api.listen, handed.api)?;
         let dashboard = match resolved.dashboard.enabled {
-            true => Some(listen::bind("dashboard", resolved.dashboard.listen)?),
+            true => Some(listen::open("dashboard", resolved.dashboard.listen, handed.dashboard)?),
             false => None,
         };
         let tls = settings::tls(&resolved)?;
@@ -60,7 +68,11 @@ impl Running {
         }
         let ellie = builder.start().await.map_err(Error::Start)?;
         configure(&ellie, &resolved).await?;
-        let gateway = ellie.gateway.start(resolved.gateway.listen).await.map_err(|source| Error::Bind {
+        let gateway = match handed.gateway {
+            Some(listener) => ellie.gateway.start_on(listener).await,
+            None => ellie.gateway.start(resolved.gateway.listen).await,
+        };
+        let gateway = gateway.map_err(|source| Error::Bind {
             listener: "gateway",
             address: resolved.gateway.listen,
             source,

@@ -392,10 +392,7 @@ fn own(layers: &[&Table], out: &mut Findings) -> Option<Own> {
 
 /// Refuses to be reachable from elsewhere with nothing said about who may.
 fn check_exposure(listeners: &[(&str, SocketAddr)], auth: &Auth, out: &mut Findings) {
-    if auth.insecure || auth.protect_reads || auth.operator_token.is_some() {
-        return;
-    }
-    for (key, address) in listeners.iter().filter(|(_, address)| !address.ip().to_canonical().is_loopback()) {
+    for (key, address) in listeners.iter().filter(|(_, address)| !auth.may_listen_on(address)) {
         let origin = out.origin_of(key);
         out.fault(
             &origin,

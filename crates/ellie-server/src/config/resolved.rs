@@ -173,6 +173,16 @@ pub struct Auth {
     pub insecure: bool,
 }
 
+impl Auth {
+    /// Whether a listener may be bound to `address`: to loopback always, to what others can reach only where something
+    /// is said about who may do what.
+    #[must_use]
+    pub fn may_listen_on(&self, address: &SocketAddr) -> bool {
+        let configured = self.insecure || self.protect_reads || self.operator_token.is_some();
+        configured || address.ip().to_canonical().is_loopback()
+    }
+}
+
 /// `[tls]`: PEM files.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tls {

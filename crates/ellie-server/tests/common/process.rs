@@ -24,9 +24,16 @@ pub struct Builder {
     folder: Option<Arc<TempDir>>,
     config: Option<String>,
     ephemeral: bool,
+    launcher: Vec<String>,
 }
 
 impl Builder {
+    /// Starts it through another program, which gets the binary and its arguments after its own.
+    pub fn launcher<'a>(mut self, words: impl IntoIterator<Item = &'a str>) -> Self {
+        self.launcher = words.into_iter().map(str::to_owned).collect();
+        self
+    }
+
     /// More arguments after `ellie serve`.
     pub fn args<'a>(mut self, arguments: impl IntoIterator<Item = &'a str>) -> Self {
         self.arguments.extend(arguments.into_iter().map(str::to_owned));
@@ -60,7 +67,14 @@ impl Builder {
     /// Starts the process without waiting for it: for starts that are expected to fail.
     pub fn spawn(self) -> Starting {
         let folder = self.folder.unwrap_or_else(|| Arc::new(TempDir::new().expect("a temporary folder")));
-        let mut command = Command::new(binary());
+        let mut command = match self.launcher.split_first() {
+            None => Command::new(binary()),
+            Some((program, words)) => {
+                let mut command = Command::new(program);
+                command.args(words).arg(binary());
+                command
+            }
+        };
         command
             .current_dir(folder.path())
             .env_clear()
@@ -187,6 +201,7 @@ impl Ellie {
             folder: None,
             config: None,
             ephemeral: false,
+            launcher: Vec::new(),
         }
     }
 
