@@ -18,7 +18,7 @@ fn server(upstream: &Upstream) -> Ellie {
         .start();
     ellie.post("/services", &upstream.registration("slow")).expect(201);
     ellie.post("/routes", &json!({"path": "/slow/*", "serviceName": "slow"})).expect(201);
-    wait_until("slow is healthy", || ellie.get("/services/slow").json()["status"] == "healthy");
+    wait_until("the gateway knows it", || ellie.get("/services/slow/resolve").status == 200);
     ellie
 }
 

@@ -211,7 +211,8 @@ impl ApiGateway {
     pub fn register_route(&self, route: impl IntoRoute) -> Result<Arc<Route>, Error> {
         let (route, id_was_given) = route.into_route().map_err(Error::Invalid)?;
         let routes = &self.inner.routes;
-        routes.add(route, id_was_given, Source::Api, self.actor.as_str(), Now::read()).map_err(Error::Refused)
+        let added = routes.add(route, id_was_given, Source::Api, self.actor.as_str(), Now::read());
+        self.in_force(added)
     }
 
     /// Puts a route in the place of the one with this id, which it keeps.
@@ -222,7 +223,7 @@ impl ApiGateway {
         let (mut route, _) = route.into_route().map_err(Error::Invalid)?;
         id.clone_into(&mut route.id);
         let routes = &self.inner.routes;
-        routes.replace(route, Source::Api, self.actor.as_str(), Now::read()).map_err(Error::Refused)
+        self.in_force(routes.replace(route, Source::Api, self.actor.as_str(), Now::read()))
     }
 
     /// Removes a route; requests in flight finish.
@@ -231,7 +232,7 @@ impl ApiGateway {
     /// [`Error`].
     pub fn remove_route(&self, id: &str) -> Result<Arc<Route>, Error> {
         let routes = &self.inner.routes;
-        routes.remove(id, &Source::Api, self.actor.as_str(), Now::read()).map_err(Error::Refused)
+        self.in_force(routes.remove(id, &Source::Api, self.actor.as_str(), Now::read()))
     }
 
     /// Makes `routes` all that the configuration has. One that is refused doesn't hold up the others.
@@ -241,10 +242,20 @@ impl ApiGateway {
     pub fn replace_configured_routes(&self, routes: Vec<Route>) -> Result<(), Error> {
         let all = &self.inner.routes;
         let refused = all.replace_source(&Source::Config, routes, self.actor.as_str(), Now::read());
+        self.inner.table.refresh(Now::read().instant);
         match refused.into_iter().next() {
             Some(e) => Err(Error::Refused(e)),
             None => Ok(()),
         }
+    }
+
+    /// Who was told that a route is there, or gone, finds it so with the next request: the table is compiled before the
+    /// answer, not by the task that follows the registry.
+    fn in_force<T>(&self, changed: Result<T, route::Error>) -> Result<T, Error> {
+        if changed.is_ok() {
+            self.inner.table.refresh(Now::read().instant);
+        }
+        changed.map_err(Error::Refused)
     }
 
     /// All routes, in the order in which they win over each other.
