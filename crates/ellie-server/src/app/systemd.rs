@@ -1,4 +1,4 @@
-//! What systemd is told (`Type=notify-reload`, `WatchdogSec=`), and the sockets that it hands over.
+//! What systemd is told (`Type=notify` or `notify-reload`, `WatchdogSec=`), and the sockets that it hands over.
 //!
 //! Without systemd nothing here does anything: `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `LISTEN_FDS` are not set then.
 
