@@ -110,12 +110,14 @@ impl<'a, P: Probe> Engine<'a, P> {
             }
             tokio::select! {
                 biased;
+                // Probes in flight move only as they are polled here: before the registry, whose changes may come
+                // without a pause, or they would time out by ellie's own fault. The timer is ready once a tick at most.
                 () = &mut stopped => break,
-                Ok(()) = changed.changed() => self.follow(),
-                Ok(()) = self.updates.changed() => self.reconfigure(),
-                Some(ask) = asks.recv() => self.ask(ask),
                 Some(landed) = self.flights.next(), if !self.flights.is_empty() => self.land(landed),
                 () = &mut timer, if wake_at.is_some() => self.tick = now(),
+                Ok(()) = self.updates.changed() => self.reconfigure(),
+                Some(ask) = asks.recv() => self.ask(ask),
+                Ok(()) = changed.changed() => self.follow(),
             }
         }
     }
@@ -157,6 +159,18 @@ impl<'a, P: Probe> Engine<'a, P> {
         let Some(entry) = self.roster.get(landed.slot).filter(|e| e.generation == landed.generation) else {
             return;
         };
+        if std::mem::take(&mut entry.outdated) {
+            // It answers a question that nobody has any more.
+            entry.asked.append(&mut entry.asking);
+            let (slot, schedule) = (landed.slot, &mut self.schedule);
+            let place = if entry.asked.is_empty() {
+                schedule.first(slot, now.instant)
+            } else {
+                schedule.asked(slot, now.instant)
+            };
+            entry.doing = Doing::Waiting(place);
+            return;
+        }
         let result = match probed.outcome {
             Outcome::Answer(answer) => {
                 let verdict = verdict_of(answer.verdict);
@@ -297,11 +311,10 @@ impl<'a, P: Probe> Engine<'a, P> {
             match self.roster.get(slot) {
                 // The same process registered again, and is what it was.
                 Some(entry) if entry.incarnation == instance.incarnation => {
-                    if entry.target.kind != target.kind && entry.connection.take().is_some() {
-                        self.kept -= 1;
-                    }
-                    entry.target = Arc::new(target);
                     entry.check = registration.check.clone();
+                    if *entry.target != target {
+                        self.ask_differently(slot, target);
+                    }
                     self.settle(slot);
                     return;
                 }
@@ -314,6 +327,23 @@ impl<'a, P: Probe> Engine<'a, P> {
         self.roster.insert(instance, target, &self.settings, known, |slot, interval| {
             if is_new { schedule.first(slot, now) } else { schedule.spread(slot, interval, now) }
         });
+    }
+
+    /// Whoever corrects a check is to see at once what it finds now.
+    fn ask_differently(&mut self, slot: Slot, target: Target) {
+        let Some(entry) = self.roster.get(slot) else { return };
+        if entry.target.kind != target.kind && entry.connection.take().is_some() {
+            self.kept -= 1;
+        }
+        entry.target = Arc::new(target);
+        match entry.doing {
+            Doing::Probing(_) => entry.outdated = true,
+            Doing::Waiting(place) if place.lane() == Lane::Routine => {
+                self.schedule.forget(slot, place);
+                entry.doing = Doing::Waiting(self.schedule.first(slot, now()));
+            }
+            Doing::Waiting(_) => {}
+        }
     }
 
     fn remove(&mut self, name: &ServiceName, id: &InstanceId) {

@@ -37,6 +37,8 @@ pub(crate) struct Entry<C> {
     /// `None` until the first probe, which decides at once.
     pub(crate) hysteresis: Option<threshold::Hysteresis>,
     pub(crate) doing: Doing,
+    /// Whether the probe in flight asks what the registration no longer says.
+    pub(crate) outdated: bool,
     /// When the last probe began.
     pub(crate) started: Option<Instant>,
     pub(crate) connection: Option<C>,
@@ -134,6 +136,7 @@ impl<C> Roster<C> {
             timeout: settings.timeout,
             hysteresis: None,
             doing: Doing::Waiting(place(slot, interval)),
+            outdated: false,
             started: None,
             connection: None,
             asking: Vec::new(),

@@ -6,7 +6,7 @@ use http::uri::{PathAndQuery, Uri};
 use std::net::IpAddr;
 
 /// One instance's check, ready to be sent.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Target {
     pub(crate) kind: CheckKind,
     pub(crate) host: String,
@@ -20,7 +20,7 @@ pub(crate) struct Target {
 }
 
 /// What is said to it.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum What {
     /// Nothing: connecting is the check.
     Connect,
@@ -32,7 +32,7 @@ pub(crate) enum What {
     Unaskable(String),
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Get {
     /// The request's target in origin form.
     pub(crate) path: Uri,
@@ -41,7 +41,7 @@ pub(crate) struct Get {
     pub(crate) url: String,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Grpc {
     /// In absolute form, as HTTP/2 wants it.
     pub(crate) uri: Uri,

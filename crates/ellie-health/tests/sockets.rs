@@ -4,7 +4,7 @@
 use ellie_core::journal::Journal;
 use ellie_core::model::{Actor, CheckDraft, CheckReport, Draft, InstanceId, ServiceName};
 use ellie_core::{Command, Now, Registry, Source, Status, registry};
-use ellie_health::{HealthChecker, Settings, tls};
+use ellie_health::{HealthChecker, Refused, Settings, tls};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
@@ -38,6 +38,11 @@ impl Checker {
         kind: &str,
         timeout: i128,
     ) -> Arc<CheckReport> {
+        self.register(host, port, protocol, kind, timeout);
+        self.again().await
+    }
+
+    fn register(&self, host: &str, port: u16, protocol: &str, kind: &str, timeout: i128) {
         let draft = Draft {
             name: Some("a".into()),
             id: Some("i".into()),
@@ -49,20 +54,24 @@ impl Checker {
                 timeout: Some(timeout),
                 ..CheckDraft::default()
             }),
+            ttl: (kind == "ttl").then_some(PATIENT),
             ..Draft::default()
         };
         let registration = Arc::new(draft.validate().unwrap());
         let register = Command::Register { registration, source: Source::Config, actor: Actor::new("test") };
         self.1.apply(register, Now::read()).unwrap();
-        self.again().await
     }
 
     async fn again(&self) -> Arc<CheckReport> {
+        self.try_again().await.unwrap()
+    }
+
+    async fn try_again(&self) -> Result<Arc<CheckReport>, Refused> {
         // A task that was just spawned may not run yet.
         loop {
             match self.0.check_now(&ServiceName::new("a").unwrap(), &InstanceId::new("i").unwrap()).await {
-                Err(ellie_health::Refused::NotRunning) => tokio::task::yield_now().await,
-                other => return other.unwrap(),
+                Err(Refused::NotRunning) => tokio::task::yield_now().await,
+                other => return other,
             }
         }
     }
@@ -220,6 +229,184 @@ async fn answers_of_all_kinds() {
 }
 
 #[tokio::test]
+async fn a_408_on_a_kept_connection_is_the_servers_way_to_close_it_and_on_a_new_one_an_answer() {
+    // All is well; then the first connection is closed; then all are.
+    let mode = Arc::new(AtomicUsize::new(0));
+    let (port, connections) = {
+        let mode = mode.clone();
+        server(move |nth, mut stream| {
+            let mode = mode.clone();
+            async move {
+                while request(&mut stream).await.is_some() {
+                    let is_late = match mode.load(SeqCst) {
+                        0 => false,
+                        1 => nth == 0,
+                        _ => true,
+                    };
+                    let head = if is_late { "408 Request Timeout\r\nconnection: close" } else { "200 OK" };
+                    let answer = format!("HTTP/1.1 {head}\r\ncontent-length: 0\r\n\r\n");
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                    if is_late {
+                        return;
+                    }
+                }
+            }
+        })
+        .await
+    };
+    let checker = Checker::new(tls::Options::default());
+    checker.probe("127.0.0.1", port, "http", "http", PATIENT).await;
+    mode.store(1, SeqCst);
+    assert_eq!(checker.again().await.verdict, Status::Healthy);
+    assert_eq!((connections.load(SeqCst), checker.0.stats().retried_total), (2, 1));
+    mode.store(2, SeqCst);
+    let report = checker.again().await;
+    assert_failed(&report, "HTTP 408 from GET");
+    assert_eq!((connections.load(SeqCst), checker.0.stats().retried_total), (3, 2));
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_asked_for_is_not_taken_for_the_next_one() {
+    let (port, connections) = server(|nth, mut stream| async move {
+        let mut answers = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec();
+        if nth == 0 {
+            answers.extend_from_slice(b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n");
+        }
+        answer(&mut stream, answers).await;
+    })
+    .await;
+    let checker = Checker::new(tls::Options::default());
+    let first = checker.probe("127.0.0.1", port, "http", "http", PATIENT).await;
+    let (second, third) = (checker.again().await, checker.again().await);
+    assert_eq!([first.verdict, second.verdict, third.verdict], [Status::Healthy; 3]);
+    assert_eq!(connections.load(SeqCst), 2);
+}
+
+#[tokio::test]
+async fn every_status_of_the_format_decides_and_the_rest_of_it_is_kept() {
+    let body = |status: &str| {
+        format!(
+            "{{\"status\":\"{status}\",\"timestamp\":\"2024-01-15T10:30:00Z\",\"uptime\":3600,\"version\":\"1.0.0\",\
+             \"memory\":{{\"used\":128,\"total\":512,\"percentage\":25}},\
+             \"dependencies\":{{\"redis\":true,\"database\":false}}}}"
+        )
+    };
+    for (code, said, verdict) in [
+        (200, "healthy", Status::Healthy),
+        (200, "degraded", Status::Degraded),
+        (503, "degraded", Status::Degraded),
+        (200, "unhealthy", Status::Unhealthy),
+        (500, "healthy", Status::Healthy),
+        // No status of the format: the code decides.
+        (200, "splendid", Status::Healthy),
+        (503, "splendid", Status::Unhealthy),
+    ] {
+        let body = body(said);
+        let bytes = format!("HTTP/1.1 {code} X\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        let report = of(bytes, PATIENT).await;
+        assert_eq!((report.verdict, report.code), (verdict, Some(code)), "{}", report.output);
+        let body = report.body.as_ref().unwrap();
+        assert_eq!((body.uptime, body.version.as_deref()), (Some(3600.0), Some("1.0.0")));
+        assert_eq!(body.memory.as_ref().unwrap().percentage, 25.0);
+        assert_eq!((body.dependencies["redis"], body.dependencies["database"]), (true, false));
+    }
+}
+
+#[tokio::test]
+async fn bodies_that_are_not_the_format_leave_it_to_the_code() {
+    for body in [&b"{\"status\":"[..], b"[]", b"null", b"OK", b"\xff\xfe\x00{", b"{\"status\":7}", b"{}}"] {
+        for (code, verdict) in [(200, Status::Healthy), (503, Status::Unhealthy)] {
+            let head = format!("HTTP/1.1 {code} X\r\ncontent-length: {}\r\n\r\n", body.len());
+            let report = of([head.as_bytes(), body].concat(), PATIENT).await;
+            assert_eq!((report.verdict, report.code), (verdict, Some(code)), "{}", report.output);
+            assert!(report.body.is_none() && !report.output.contains(char::is_control), "{}", report.output);
+        }
+    }
+}
+
+#[tokio::test]
+async fn http_1_0_is_read_to_its_end_and_asked_on_a_new_connection_each_time() {
+    let (port, connections) = server(|_, mut stream| async move {
+        request(&mut stream).await;
+        let _ = stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n{\"status\":\"degraded\"}").await;
+    })
+    .await;
+    let checker = Checker::new(tls::Options::default());
+    let report = checker.probe("127.0.0.1", port, "http", "http", PATIENT).await;
+    assert_eq!(report.verdict, Status::Degraded, "{}", report.output);
+    let before = connections.load(SeqCst);
+    assert_eq!(checker.again().await.verdict, Status::Degraded);
+    assert_eq!((connections.load(SeqCst), checker.0.stats().retried_total), (before + 1, 0));
+}
+
+#[tokio::test]
+async fn ten_megabytes_are_not_read() {
+    let (sent, seen) = tokio::sync::watch::channel(0_usize);
+    let (port, _) = server(move |_, mut stream| {
+        let sent = sent.clone();
+        async move {
+            request(&mut stream).await;
+            let head =
+                "HTTP/1.1 200 OK\r\ncontent-length: 10485760\r\n\r\n{\"status\":\"unhealthy\",\"x\":\"";
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let piece = [b'x'; 65_536];
+            let mut total = 0;
+            while total < 10_485_760 && stream.write_all(&piece).await.is_ok() {
+                total += piece.len();
+            }
+            sent.send_replace(total);
+        }
+    })
+    .await;
+    let checker = Checker::new(tls::Options::default());
+    let report = checker.probe("127.0.0.1", port, "http", "http", PATIENT).await;
+    assert_eq!(report.verdict, Status::Healthy, "{}", report.output);
+    assert!(
+        report.output.ends_with(": the body is over 64 KiB, so the code alone counts"),
+        "{}",
+        report.output
+    );
+    let mut seen = seen;
+    let total = *seen.wait_for(|total| *total > 0).await.unwrap();
+    assert!(total < 10_485_760, "the connection was closed on it");
+}
+
+#[tokio::test]
+async fn a_tls_server_that_never_shakes_hands_and_an_address_that_never_connects() {
+    let (port, _) = server(|_, stream| async move {
+        std::future::pending::<()>().await;
+        drop(stream);
+    })
+    .await;
+    let checker = Checker::new(tls::Options { skip_verification: true, ..tls::Options::default() });
+    let report = checker.probe("127.0.0.1", port, "https", "http", SHORT).await;
+    assert_failed(&report, "no answer within 300ms (connected, TLS handshake unfinished) from 127.0.0.1:");
+    // A queue of one that is full: Linux drops what else wants in.
+    if cfg!(not(target_os = "linux")) {
+        return;
+    }
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let full = socket.listen(0).unwrap();
+    let address = full.local_addr().unwrap();
+    let _queued = TcpStream::connect(address).await.unwrap();
+    let report = checker.probe("127.0.0.1", address.port(), "tcp", "tcp", SHORT).await;
+    assert_failed(&report, &format!("no answer within 300ms (not connected to {address}) from {address}"));
+}
+
+#[tokio::test]
+async fn passive_checks_send_nothing_and_say_so() {
+    let (port, connections) = server(|_, stream| async move { drop(stream) }).await;
+    for kind in ["ttl", "none"] {
+        let checker = Checker::new(tls::Options::default());
+        checker.register("127.0.0.1", port, "http", kind, PATIENT);
+        let refused = checker.try_again().await.unwrap_err().to_string();
+        assert_eq!(refused, format!("an instance with a check of type `{kind}` is never probed"));
+    }
+    assert_eq!(connections.load(SeqCst), 0);
+}
+
+#[tokio::test]
 async fn answers_that_are_not_http() {
     assert_failed(&*of("SSH-2.0-OpenSSH_9.2\r\n\r\n", PATIENT).await, "the answer is not HTTP");
     let head = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "y".repeat(200_000));
@@ -294,18 +481,29 @@ mod over_tls {
 
     /// A server with a certificate for `name`, and that certificate.
     async fn serve(name: &str) -> (u16, CertificateDer<'static>, Arc<AtomicUsize>) {
-        let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
-        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-        let cert = made.cert.der().clone();
+        serve_with(rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap()).await
+    }
+
+    async fn serve_with(
+        params: rcgen::CertificateParams,
+    ) -> (u16, CertificateDer<'static>, Arc<AtomicUsize>) {
+        let pair = rcgen::KeyPair::generate().unwrap();
+        let cert = params.self_signed(&pair).unwrap().der().clone();
+        let key = PrivateKeyDer::try_from(pair.serialize_der()).unwrap();
+        let (port, connections) = serve_as(cert.clone(), key).await;
+        (port, cert, connections)
+    }
+
+    async fn serve_as(cert: CertificateDer<'static>, key: PrivateKeyDer<'static>) -> (u16, Arc<AtomicUsize>) {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![cert.clone()], key)
+            .with_single_cert(vec![cert], key)
             .unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        let (port, connections) = server(move |_, stream| {
+        server(move |_, stream| {
             let accepting = acceptor.accept(stream);
             async move {
                 if let Ok(stream) = accepting.await {
@@ -313,8 +511,7 @@ mod over_tls {
                 }
             }
         })
-        .await;
-        (port, cert, connections)
+        .await
     }
 
     #[tokio::test]
@@ -333,14 +530,47 @@ mod over_tls {
         let (port, cert, _) = serve("other.example").await;
         let checker = Checker::new(tls::Options::default());
         let stranger = checker.probe("localhost", port, "https", "http", PATIENT).await;
-        assert_eq!(stranger.verdict, Status::Unhealthy, "{}", stranger.output);
+        assert_failed(
+            &stranger,
+            "TLS handshake failed: no authority that is trusted has signed the certificate",
+        );
         let trusting = tls::Options { extra_roots: vec![cert], ..tls::Options::default() };
         let mismatch =
             Checker::new(trusting.clone()).probe("localhost", port, "https", "http", PATIENT).await;
-        assert_failed(&mismatch, "TLS handshake failed: ");
+        assert_failed(
+            &mismatch,
+            "TLS handshake failed: register the instance by a name that is on its certificate, not as `localhost`",
+        );
         assert!(mismatch.output.contains("other.example"), "{}", mismatch.output);
         let named = tls::Options { server_name: Some("other.example".into()), ..trusting };
         let report = Checker::new(named).probe("localhost", port, "https", "http", PATIENT).await;
+        assert_eq!(report.verdict, Status::Healthy, "{}", report.output);
+    }
+
+    #[tokio::test]
+    async fn an_expired_certificate_is_told_as_such() {
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+        let (port, cert, _) = serve_with(params).await;
+        let checker = Checker::new(tls::Options { extra_roots: vec![cert], ..tls::Options::default() });
+        let report = checker.probe("localhost", port, "https", "http", PATIENT).await;
+        assert_failed(&report, "TLS handshake failed: the certificate has expired");
+    }
+
+    #[tokio::test]
+    async fn a_private_authority_vouches_for_its_servers() {
+        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let authority = rcgen::KeyPair::generate().unwrap();
+        let root = params.self_signed(&authority).unwrap().der().clone();
+        let issuer = rcgen::Issuer::new(params, authority);
+        let pair = rcgen::KeyPair::generate().unwrap();
+        let leaf = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let leaf = leaf.signed_by(&pair, &issuer).unwrap().der().clone();
+        let (port, _) = serve_as(leaf, PrivateKeyDer::try_from(pair.serialize_der()).unwrap()).await;
+        let checker = Checker::new(tls::Options { extra_roots: vec![root], ..tls::Options::default() });
+        let report = checker.probe("localhost", port, "https", "http", PATIENT).await;
         assert_eq!(report.verdict, Status::Healthy, "{}", report.output);
     }
 
@@ -354,11 +584,16 @@ mod over_tls {
 
     #[tokio::test]
     async fn a_server_without_tls_is_named_as_such() {
-        let (port, _) = server(|_, stream| answer(stream, b"HTTP/1.1 400 Bad\r\n\r\n".to_vec())).await;
+        let (port, _) = server(|_, mut stream| async move {
+            // As nginx does: it does not wait for the end of what it can't read.
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+            request(&mut stream).await;
+        })
+        .await;
         let checker = Checker::new(tls::Options { skip_verification: true, ..tls::Options::default() });
         let report = checker.probe("127.0.0.1", port, "https", "http", SHORT).await;
         assert_eq!(report.verdict, Status::Unhealthy, "{}", report.output);
-        assert!(report.output.contains("TLS handshake"), "{}", report.output);
+        assert!(report.output.contains("this port does not speak TLS"), "{}", report.output);
     }
 
     #[test]

@@ -283,6 +283,29 @@ async fn the_same_process_registering_again_is_not_probed_anew() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_corrected_check_is_made_at_once_and_the_old_one_counts_no_more() {
+    let path = |path: &str| {
+        let check = CheckDraft { path: Some(path.into()), ..draft(1).check.unwrap() };
+        register(Draft { check: Some(check), ..draft(1) })
+    };
+    let slow = (500 * MS, Some(Status::Unhealthy));
+    let w = World::new(settings(), &[(1, &[(MS, Some(Status::Healthy)), slow, (MS, Some(Status::Healthy))])]);
+    w.apply(path("/one"));
+    w.until(1, 1).await;
+    w.apply(path("/two"));
+    sleep(100 * MS).await;
+    assert_eq!(w.probed(1).len(), 2, "not an interval later");
+    let answer = w.ask(1).await;
+    w.apply(path("/three"));
+    sleep(MS).await;
+    assert_eq!(w.probed(1).len(), 2, "one at a time");
+    let report = answer.await.unwrap().unwrap();
+    assert_eq!(report.verdict, Status::Healthy);
+    assert_eq!(w.probed(1).len(), 3);
+    assert_eq!(w.counters.read().failed_total, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn removal_calls_the_probe_off_and_tells_those_who_wait() {
     let w = World::new(settings(), &[(1, &[(Duration::from_secs(9), BAD)])]);
     w.apply(register(draft(1)));

@@ -68,7 +68,7 @@ pub(super) async fn stream(attempt: &mut Attempt<'_>, alpn: Alpn) -> Result<Io, 
     let tls = connector
         .connect(name, tcp)
         .await
-        .map_err(|error| io_failure(&error, |text| format!("TLS handshake failed: {text} ({address})")))?;
+        .map_err(|error| tls_failure(&error, &attempt.target.host, address))?;
     if alpn == Alpn::Http2 && tls.get_ref().1.alpn_protocol() != Some(b"h2") {
         return Err(Failure::Remote(format!(
             "the TLS server does not speak HTTP/2, which gRPC needs ({address})"
@@ -76,6 +76,28 @@ pub(super) async fn stream(attempt: &mut Attempt<'_>, alpn: Alpn) -> Result<Io, 
     }
     *attempt.phase = Phase::Asked;
     Ok(TokioIo::new(Box::new(tls)))
+}
+
+/// The words for a failed handshake, with what to do about it where that is known.
+fn tls_failure(error: &io::Error, host: &str, address: SocketAddr) -> Failure {
+    use rustls::{CertificateError as Certificate, Error, InvalidMessage};
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    let advice = match tls {
+        Some(Error::InvalidCertificate(Certificate::UnknownIssuer)) => {
+            ": no authority that is trusted has signed the certificate".to_owned()
+        }
+        Some(Error::InvalidCertificate(
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. },
+        )) => format!(": register the instance by a name that is on its certificate, not as `{host}`"),
+        Some(Error::InvalidCertificate(Certificate::Expired | Certificate::ExpiredContext { .. })) => {
+            ": the certificate has expired".to_owned()
+        }
+        Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+            ": this port does not speak TLS; is the protocol `http`?".to_owned()
+        }
+        _ => String::new(),
+    };
+    io_failure(error, |text| format!("TLS handshake failed{advice}: {text} ({address})"))
 }
 
 /// The words for an I/O error, and whose fault it is.

@@ -4,9 +4,11 @@ mod body;
 
 pub(crate) use body::parse;
 
+use crate::probe::BODY_LIMIT;
 use ellie_core::Status;
 use ellie_core::model::HealthBody;
 use http::StatusCode;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 /// How much of an answer is shown in a sentence.
@@ -28,7 +30,7 @@ impl Answer {
 }
 
 /// An HTTP answer as far as it was read.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct HttpAnswer<'a> {
     pub(crate) status: StatusCode,
     /// The redirect's target, where it is one.
@@ -38,28 +40,30 @@ pub(crate) struct HttpAnswer<'a> {
     pub(crate) complete: bool,
 }
 
-/// Decides an HTTP answer. A redirect fails: nothing says that the target is this instance. A body in the health
-/// response format decides by its `status`, whatever the code is (a degraded service may well answer 503); without
-/// one, 2xx is healthy and all else is not.
+/// Decides an HTTP answer. A body in the health response format decides by its `status`, whatever the code is (a
+/// degraded service may well answer 503); without one, 2xx is healthy and all else is not. So a redirect fails: nothing
+/// says that its target is this instance.
 pub(crate) fn http(answer: &HttpAnswer<'_>, url: &str, took: Duration) -> Answer {
     let code = answer.status.as_u16();
     let mut output = format!("HTTP {code} from GET {url} in {}", Millis(took));
-    if let (true, Some(location)) = (answer.status.is_redirection(), answer.location) {
+    let body = if answer.complete { parse(answer.body) } else { None };
+    let said = body.as_ref().and_then(|body| body.status);
+    if let (true, Some(location), None) = (answer.status.is_redirection(), answer.location, said) {
         output.push_str(": redirected to ");
         excerpt(location, &mut output);
         output.push_str(", which is not followed; check the path that answers itself");
-        return Answer { verdict: Status::Unhealthy, output, code: Some(code), body: None };
+        return Answer { verdict: Status::Unhealthy, output, code: Some(code), body };
     }
-    let body = if answer.complete { parse(answer.body) } else { None };
-    let said = body.as_ref().and_then(|body| body.status);
     let verdict =
         said.unwrap_or(if answer.status.is_success() { Status::Healthy } else { Status::Unhealthy });
-    if verdict != Status::Healthy && !answer.body.is_empty() {
+    if verdict != Status::Healthy && answer.complete && !answer.body.is_empty() {
         output.push_str(": ");
         excerpt(answer.body, &mut output);
     } else if said.is_some() && !answer.status.is_success() {
         // A healthy body under an error code: say which of the two was believed.
         output.push_str(": the body says healthy");
+    } else if !answer.complete {
+        let _ = write!(output, ": the body is over {} KiB, so the code alone counts", BODY_LIMIT / 1024);
     }
     Answer { verdict, output, code: Some(code), body }
 }
@@ -155,9 +159,11 @@ mod tests {
         let answer = HttpAnswer {
             status: StatusCode::FOUND,
             location: Some(b"https://login.example/\n"),
-            body: br#"{"status":"healthy"}"#,
+            body: br#"{"uptime":1}"#,
             complete: true,
         };
+        let decided = http(&HttpAnswer { body: br#"{"status":"degraded"}"#, ..answer }, "u", Duration::ZERO);
+        assert_eq!(decided.verdict, Status::Degraded, "a status in the body decides whatever the code");
         let answer = http(&answer, "http://a:1/", Duration::from_micros(400));
         assert_eq!(answer.verdict, Status::Unhealthy);
         assert!(
@@ -177,7 +183,9 @@ mod tests {
             body: br#"{"status":"unhealthy"}"#,
             complete: false,
         };
-        assert_eq!(http(&answer, "u", Duration::ZERO).verdict, Status::Healthy);
+        let answer = http(&answer, "u", Duration::ZERO);
+        assert_eq!(answer.verdict, Status::Healthy);
+        assert!(answer.output.ends_with(": the body is over 64 KiB, so the code alone counts"));
     }
 
     #[test]
