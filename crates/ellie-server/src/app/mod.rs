@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 /// # Errors
 /// Why it could not start. Once it runs it ends only by signals, with success.
 pub fn serve(resolved: &Resolved, sources: Sources) -> Result<(), Error> {
-    logging::init(&resolved.log);
+    let level = logging::init(&resolved.log);
     runtime()?.block_on(async {
         let started = Now::read();
         let stop = CancellationToken::new();
@@ -40,8 +40,14 @@ pub fn serve(resolved: &Resolved, sources: Sources) -> Result<(), Error> {
             running.operator(),
             ready::elapsed(started.wall),
         );
-        let reloading =
-            tokio::spawn(reload::follow(running.clone(), resolved.clone(), sources, reload, stop.clone()));
+        let reloading = tokio::spawn(reload::follow(
+            running.clone(),
+            level,
+            resolved.clone(),
+            sources,
+            reload,
+            stop.clone(),
+        ));
         systemd::ready("serving");
         // Until the end, not until `stop`: finishing requests may take longer than the watchdog's patience.
         let alive = CancellationToken::new();
@@ -49,7 +55,7 @@ pub fn serve(resolved: &Resolved, sources: Sources) -> Result<(), Error> {
         stop.cancelled().await;
         systemd::stopping();
         reloading.abort();
-        running.stop(resolved.gateway.drain_timeout).await;
+        running.stop(running.drain_timeout()).await;
         alive.cancel();
         // A panic of it has been told of already.
         let _ = watchdog.await;
@@ -59,7 +65,7 @@ pub fn serve(resolved: &Resolved, sources: Sources) -> Result<(), Error> {
 
 /// Where log lines go; see [`logging::init`].
 pub(crate) fn logging(log: &crate::config::Log) {
-    logging::init(log);
+    let _ = logging::init(log);
 }
 
 /// Follows the signals that end the process; see [`signals::follow`].

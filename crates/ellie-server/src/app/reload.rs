@@ -1,7 +1,8 @@
 //! A new configuration while running: parse, validate, diff, swap. A bad file changes nothing and says why.
 
+use super::logging::Level;
 use super::{Running, own_entry, systemd};
-use crate::config::{self, Resolved, Sources};
+use crate::config::{self, Change, Resolved, Sources};
 use ellie::core::Now;
 use ellie::core::journal::Kind;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ const SETTLE: Duration = Duration::from_millis(100);
 /// Follows SIGHUP (`asked`) and changes of the file until `stop`.
 pub(super) async fn follow(
     running: Running,
+    level: Level,
     mut current: Resolved,
     sources: Sources,
     asked: Arc<Notify>,
@@ -28,6 +30,8 @@ pub(super) async fn follow(
             .map_err(|e| tracing::warn!(file = %file.display(), "changes of the file are not seen: {e}; SIGHUP reloads it"))
             .ok()
     });
+    // What waits for a restart is told once, however often the file is read again.
+    let mut waiting = Vec::new();
     // What changed between reading the file and watching it is found by reading it once more.
     touched.notify_one();
     loop {
@@ -53,31 +57,35 @@ pub(super) async fn follow(
                 continue;
             }
         };
-        if apply(&running, &current, &next, actor).await {
-            current = next;
-            systemd::ready("serving");
-        } else {
-            systemd::ready("serving; the last reload was rejected");
+        let diff = config::diff(&current, &next);
+        let next = config::in_force(&current, next);
+        if diff.live.is_empty() {
+            tracing::debug!(actor, "configuration read again: nothing to change");
         }
+        if !diff.live.is_empty() && !apply(&running, &next, &diff.live, actor).await {
+            systemd::ready("serving; the last reload was rejected");
+            continue;
+        }
+        if next.log.level != current.log.level {
+            level.set(&next.log.level);
+        }
+        for change in diff.restart.iter().filter(|change| !waiting.contains(*change)) {
+            tracing::warn!("takes effect at the next start only: {change}");
+        }
+        waiting = diff.restart;
+        current = next;
+        systemd::ready("serving");
     }
 }
 
-/// Carries over what can change while running; tells what needs a restart. Whether `next` is now the current one.
-async fn apply(running: &Running, current: &Resolved, next: &Resolved, actor: &str) -> bool {
-    let diff = config::diff(current, next);
-    for change in &diff.restart {
-        tracing::warn!("takes effect at the next start only: {change}");
-    }
-    if diff.live.is_empty() {
-        tracing::debug!(actor, "configuration read again: nothing to change");
-        return true;
-    }
+/// Puts `next` into force, which differs from the current one by `changes`. Whether that was possible.
+async fn apply(running: &Running, next: &Resolved, changes: &[Change], actor: &str) -> bool {
     if let Err(why) = running.reconfigure(next).await {
         tracing::error!("the configuration is not reloaded; the running one stays: {why}");
         running.ellie().journal().record(Now::read(), own_entry(Kind::ConfigRejected, actor, why));
         return false;
     }
-    let changes: Vec<String> = diff.live.iter().map(ToString::to_string).collect();
+    let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
     tracing::info!(actor, "configuration reloaded: {}", changes.join("; "));
     running.ellie().journal().record(Now::read(), own_entry(Kind::ConfigReloaded, actor, changes.join("; ")));
     true

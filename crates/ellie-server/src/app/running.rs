@@ -6,6 +6,7 @@ use crate::admin;
 use crate::auth::{Operator, Tokens};
 use crate::config::{Backend, Resolved};
 use crate::dashboard;
+use arc_swap::ArcSwap;
 use ellie::core::Now;
 use ellie::core::journal::Kind;
 use ellie::{Actor, Ellie, InstanceId, Registration, ServiceName, Source};
@@ -26,6 +27,8 @@ struct Inner {
     addresses: Addresses,
     own: Option<(ServiceName, InstanceId)>,
     admin: admin::Control,
+    /// How long requests may finish after a stop; a reload can change it.
+    drain_timeout: ArcSwap<Duration>,
     /// Ends the API's and the dashboard's listeners.
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -63,7 +66,7 @@ impl Running {
         let mut builder = Ellie::builder().settings(parts).explain_to(Arc::new(move |bearer: &[u8]| {
             std::str::from_utf8(bearer).is_ok_and(|bearer| explain.verify(bearer).is_some())
         }));
-        if resolved.storage.backend == Backend::Embedded {
+        if resolved.discovery.enabled && resolved.storage.backend == Backend::Embedded {
             builder = builder.data_dir(resolved.storage.data_dir.clone());
         }
         let ellie = builder.start().await.map_err(Error::Start)?;
@@ -107,7 +110,19 @@ impl Running {
             ellie.discovery.snapshot().counts.total()
         );
         ellie.journal().record(Now::read(), own_entry(Kind::Started, "ellie", message));
-        Ok(Self(Arc::new(Inner { ellie, tokens, operator, addresses, own, admin: control, stop, tasks })))
+        let drain_timeout = ArcSwap::from_pointee(resolved.gateway.drain_timeout);
+        let admin = control;
+        Ok(Self(Arc::new(Inner {
+            ellie,
+            tokens,
+            operator,
+            addresses,
+            own,
+            admin,
+            drain_timeout,
+            stop,
+            tasks,
+        })))
     }
 
     /// The parts.
@@ -125,7 +140,13 @@ impl Running {
         &self.0.operator
     }
 
-    /// Puts a new configuration into force as far as that is possible while running.
+    /// How long requests may finish after a stop, as configured last.
+    pub(super) fn drain_timeout(&self) -> Duration {
+        **self.0.drain_timeout.load()
+    }
+
+    /// Puts a new configuration into force; what is read only at start has to be as it was
+    /// ([`crate::config::in_force`]).
     ///
     /// # Errors
     /// Why not; the old one stays in force.
@@ -136,6 +157,7 @@ impl Running {
             .reconfigure(settings::of(next))
             .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
         configure(&inner.ellie, next).await.map_err(|e| e.to_string())?;
+        inner.drain_timeout.store(Arc::new(next.gateway.drain_timeout));
         inner.tokens.set_operator(next.auth.operator_token.as_ref());
         inner.admin.reconfigure(settings::admin(next, inner.addresses.api, inner.addresses.dashboard));
         Ok(())

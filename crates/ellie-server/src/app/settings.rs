@@ -2,7 +2,7 @@
 
 use super::Error;
 use crate::admin;
-use crate::config::{self, AccessLog, RateKey, Resolved};
+use crate::config::{self, AccessLog, Backend, RateKey, Resolved};
 use ellie::Settings;
 use ellie_core::Fault;
 use ellie_gateway::route::{Draft, RateLimitDraft, Route};
@@ -59,7 +59,8 @@ pub(super) fn admin(
         origins: dashboard.map(|address| origins(address, resolved.tls.is_some())).unwrap_or_default(),
         protect_reads: resolved.auth.protect_reads,
         discovery_enabled: resolved.discovery.enabled,
-        store: resolved.storage.backend.as_str(),
+        store: if resolved.discovery.enabled { resolved.storage.backend } else { Backend::Ephemeral }
+            .as_str(),
         max_body: resolved.api.max_body,
         request_timeout: resolved.api.request_timeout,
         panic_threshold: resolved.discovery.panic_threshold,

@@ -6,16 +6,18 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// Keys, or whole sections, that are read only at start: what is bound, opened or spawned then.
-const AT_START: [&str; 13] = [
+/// [`in_force`] holds them back: the two are one list.
+const AT_START: [&str; 14] = [
     "api.listen",
     "api.max_connections",
+    "api.request_timeout",
     "dashboard",
     "gateway.listen",
     "gateway.threads",
     "gateway.max_connections",
     "gateway.max_head",
+    "gateway.access_log",
     "discovery.enabled",
-    "discovery.max_instances",
     "storage",
     "tls",
     "service",
@@ -64,6 +66,37 @@ impl Diff {
     }
 }
 
+fn is_at_start(key: &str) -> bool {
+    let section = key.split('.').next().unwrap_or(key);
+    AT_START.contains(&key) || AT_START.contains(&section)
+}
+
+/// What is in force once a process that runs with `running` has taken `next`: all of `next`, but for what is read only
+/// at start, which stays as it is.
+#[must_use]
+pub fn in_force(running: &Resolved, mut next: Resolved) -> Resolved {
+    next.api.listen = running.api.listen;
+    next.api.max_connections = running.api.max_connections;
+    next.api.request_timeout = running.api.request_timeout;
+    next.dashboard = running.dashboard.clone();
+    next.gateway.listen = running.gateway.listen;
+    next.gateway.threads = running.gateway.threads;
+    next.gateway.max_connections = running.gateway.max_connections;
+    next.gateway.max_head = running.gateway.max_head;
+    next.gateway.access_log = running.gateway.access_log;
+    next.discovery.enabled = running.discovery.enabled;
+    next.storage = running.storage.clone();
+    next.tls = running.tls.clone();
+    next.own = running.own.clone();
+    next.log.format = running.log.format;
+    for effective in next.effective.iter_mut().filter(|e| is_at_start(&e.key)) {
+        if let Some(kept) = running.effective.iter().find(|e| e.key == effective.key) {
+            effective.clone_from(kept);
+        }
+    }
+    next
+}
+
 /// What differs between two configurations.
 #[must_use]
 pub fn diff(old: &Resolved, new: &Resolved) -> Diff {
@@ -82,12 +115,7 @@ pub fn diff(old: &Resolved, new: &Resolved) -> Diff {
         } {
             continue;
         }
-        let section = key.split('.').next().unwrap_or(key);
-        let list = if AT_START.contains(&key) || AT_START.contains(&section) {
-            &mut diff.restart
-        } else {
-            &mut diff.live
-        };
+        let list = if is_at_start(key) { &mut diff.restart } else { &mut diff.live };
         let (from, to) = if is_secret { (there(), there()) } else { (from, effective.value.clone()) };
         list.push(Change { key: key.into(), from, to });
     }

@@ -21,7 +21,7 @@ pub mod watch;
 #[cfg(test)]
 mod tests;
 
-pub use diff::{Change, Diff, diff};
+pub use diff::{Change, Diff, diff, in_force};
 pub use env::Setting;
 pub use fault::{Fault, Faults};
 pub use origin::{Effective, Origin};

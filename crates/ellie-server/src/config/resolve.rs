@@ -95,6 +95,7 @@ pub(super) fn resolve(input: &Input<'_>) -> Result<Resolved, Faults> {
     if let Some(faults) = out.finish() {
         return Err(faults);
     }
+    let enabled = discovery.enabled;
     Ok(Resolved {
         file: input.file.map(|(path, _)| path.to_owned()),
         api,
@@ -108,7 +109,7 @@ pub(super) fn resolve(input: &Input<'_>) -> Result<Resolved, Faults> {
         tls,
         storage,
         log,
-        own,
+        own: own.filter(|_| enabled),
         services,
         routes,
         effective: out.effective,

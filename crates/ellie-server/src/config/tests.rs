@@ -671,6 +671,40 @@ fn a_reload_tells_what_is_live_and_what_waits_for_a_restart() {
 }
 
 #[test]
+fn what_waits_for_a_restart_is_held_back_whole() {
+    let old = Given::file("[health]\ninterval='30s'\n").ok();
+    let new = Given::file(
+        "[api]\nlisten='127.0.0.1:1'\nmax_connections=7\nrequest_timeout='1s'\n\
+         [dashboard]\nenabled=false\nlisten='127.0.0.1:2'\n\
+         [gateway]\nlisten='127.0.0.1:3'\nthreads=2\nmax_connections=7\nmax_head=2048\naccess_log='json'\n\
+         [discovery]\nenabled=false\n[storage]\nbackend='ephemeral'\ndata_dir='d'\n\
+         [tls]\ncert='c'\nkey='k'\n[log]\nformat='json'\nlevel='debug'\n\
+         [service]\nname='own'\n[health]\ninterval='10s'\n",
+    )
+    .ok();
+    let keys = |changes: &[Change]| changes.iter().map(|c| c.key.clone()).collect::<Vec<_>>();
+    let pending = diff(&old, &new);
+    assert_eq!(keys(&pending.live), ["health.interval", "log.level"]);
+    assert_eq!(pending.restart.len(), 17, "{:?}", keys(&pending.restart));
+    let held = in_force(&old, new.clone());
+    // Only what is live differs from what runs, in the values that parts are handed and in those that are shown.
+    let mut expected = old.clone();
+    expected.health.interval = new.health.interval;
+    expected.log.level.clone_from(&new.log.level);
+    expected.effective.clone_from(&held.effective);
+    expected.warnings.clone_from(&held.warnings);
+    expected.health.timeout = held.health.timeout;
+    assert_eq!(held, expected);
+    assert!(diff(&old, &held).restart.is_empty());
+    assert_eq!(keys(&diff(&old, &held).live), ["health.interval", "log.level"]);
+    assert_eq!(
+        keys(&diff(&held, &new).restart),
+        keys(&pending.restart),
+        "still told, however often it is read"
+    );
+}
+
+#[test]
 fn the_watcher_sees_renames_and_swapped_links() {
     let dir = tempfile::tempdir().unwrap();
     let (send, changes) = std::sync::mpsc::channel();
