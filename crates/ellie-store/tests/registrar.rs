@@ -186,7 +186,7 @@ async fn a_source_replaces_its_whole_set_and_nobody_elses() {
     assert_eq!(refused.len(), 1, "{refused:?}");
     assert!(refused[0].contains("cycle"), "{refused:?}");
     let (name, id) = key("a", "1");
-    assert_eq!(registry.held_back(&name, &id), [docker.clone()]);
+    assert_eq!(registry.held_back(&name, &id), std::slice::from_ref(&docker));
     // What the file no longer tells is now what docker tells of it.
     let third = registrar.replace_set(Source::Config, vec![registration("b", "1")]).await.unwrap();
     assert_eq!(third.changes.len(), 3);
