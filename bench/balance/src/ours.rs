@@ -28,7 +28,7 @@ impl Ours {
         let members: Vec<Member> = weights
             .iter()
             .map(|&weight| Member {
-                endpoint: Arc::new(Endpoint::established(origin)),
+                endpoint: Arc::new(Endpoint::established(&service, origin)),
                 weight,
             })
             .collect();
@@ -98,7 +98,7 @@ impl Balancer for Ours {
     /// A new table with the live state of the old one, as after a registration.
     fn join(&mut self, now: f64) {
         self.members.push(Member {
-            endpoint: Arc::new(Endpoint::newcomer(self.instant(now))),
+            endpoint: Arc::new(Endpoint::newcomer(&self.service, self.instant(now))),
             weight: 1,
         });
         let service = Arc::clone(&self.service);

@@ -45,10 +45,11 @@ fn measure(mut contestants: Vec<Contestant>) -> Vec<(String, f64)> {
 
 fn ours(strategy: Strategy, instances: usize) -> (Candidates, Instant) {
     let mut now = Instant::now();
+    let service = Arc::new(State::new(1));
     let members = (0..instances)
-        .map(|_| Member { endpoint: Arc::new(Endpoint::established(now)), weight: 1 })
+        .map(|_| Member { endpoint: Arc::new(Endpoint::established(&service, now)), weight: 1 })
         .collect();
-    let candidates = Candidates::new(strategy, Arc::new(State::new(1)), members);
+    let candidates = Candidates::new(strategy, service, members);
     let mut rng = Rng::new(1);
     for _ in 0..instances * 10 {
         let pick = candidates.pick(now, &mut rng, |_| false).expect("members");

@@ -16,10 +16,11 @@ const SIZES: [usize; 6] = [2, 10, 100, 1_000, 10_000, 100_000];
 /// in flight for every two instances.
 fn busy(strategy: Strategy, instances: usize) -> (Candidates, Instant) {
     let start = Instant::now();
+    let service = Arc::new(Service::new(1));
     let members = (0..instances)
-        .map(|_| Member { endpoint: Arc::new(Endpoint::established(start)), weight: 1 })
+        .map(|_| Member { endpoint: Arc::new(Endpoint::established(&service, start)), weight: 1 })
         .collect();
-    let candidates = Candidates::new(strategy, Arc::new(Service::new(1)), members);
+    let candidates = Candidates::new(strategy, service, members);
     let mut rng = Rng::new(2);
     let mut open = VecDeque::new();
     let mut now = start;

@@ -10,13 +10,15 @@ use ellie_policy::balance::{Candidates, Endpoint, Member, Outcome, Service, Stra
 
 const MS: Duration = Duration::from_millis(1);
 
-fn members(weights: &[u32], now: Instant) -> Vec<Member> {
-    let member = |&weight| Member { endpoint: Arc::new(Endpoint::established(now)), weight };
+fn members(service: &Service, weights: &[u32], now: Instant) -> Vec<Member> {
+    let member = |&weight| Member { endpoint: Arc::new(Endpoint::established(service, now)), weight };
     weights.iter().map(member).collect()
 }
 
 fn table(strategy: Strategy, weights: &[u32], now: Instant) -> Candidates {
-    Candidates::new(strategy, Arc::new(Service::new(1)), members(weights, now))
+    let service = Arc::new(Service::new(1));
+    let members = members(&service, weights, now);
+    Candidates::new(strategy, service, members)
 }
 
 /// How often each member is picked while nothing is in flight.
@@ -73,7 +75,7 @@ fn round_robin_goes_on_after_a_change_of_members() {
     let now = Instant::now();
     let service = Arc::new(Service::new(1));
     let mut rng = Rng::new(1);
-    let all = members(&[1; 5], now);
+    let all = members(&service, &[1; 5], now);
     let mut firsts = Vec::new();
     for _ in 0..5 {
         let table = Candidates::new(Strategy::RoundRobin, Arc::clone(&service), all.clone());

@@ -60,7 +60,8 @@ impl Cluster {
 
     /// An instance by the strategy, for which neither the breaker is asked nor a request counted.
     pub(super) fn choose(&self, now: Instant, rng: &mut Rng, tried: &[u64]) -> Option<Pick> {
-        let was_tried = |i: usize| tried.contains(&self.members[i].identity);
+        // Most requests have not tried anyone, and need not look an instance up to be told so.
+        let was_tried = |i: usize| !tried.is_empty() && tried.contains(&self.members[i].identity);
         if self.detector.is_none() {
             return self.candidates.pick(now, rng, was_tried);
         }

@@ -128,6 +128,7 @@ impl Cluster {
         let busy = parts.live.stats.any();
         let mut known = previous.map(|p| p.entries.iter()).into_iter().flatten().peekable();
         let mut recovered = Vec::new();
+        let balance = parts.live.balance.clone();
         // Both are in the order of ids. What left the service may come back to it only as another incarnation, so
         // nothing is kept of it; its requests in flight hold what they need.
         let upstream = |instance: &Arc<Instance>, routable: bool| {
@@ -140,7 +141,7 @@ impl Cluster {
                     }
                     e.upstream.clone()
                 }
-                _ => Arc::new(Upstream::new(instance, now)),
+                _ => Arc::new(Upstream::new(instance, &balance, now)),
             };
             // Before the candidates are made, which look at who is new.
             upstream.set_rotation(routable, busy, now);
@@ -221,7 +222,10 @@ impl Cluster {
         let mut own = self.entries.iter();
         let subset = Arc::new(Self::build(self.service.clone(), key.clone(), parts, |instance, _| {
             let known = own.next().filter(|e| Arc::ptr_eq(&e.instance, instance));
-            known.map_or_else(|| Arc::new(Upstream::new(instance, now)), |e| e.upstream.clone())
+            known.map_or_else(
+                || Arc::new(Upstream::new(instance, &self.live.balance, now)),
+                |e| e.upstream.clone(),
+            )
         }));
         if subsets.len() < MAX_SUBSETS {
             subsets.insert(key, subset.clone());

@@ -42,7 +42,7 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    pub(super) fn new(instance: &Instance, now: Instant) -> Self {
+    pub(super) fn new(instance: &Instance, service: &balance::Service, now: Instant) -> Self {
         let r = &instance.registration;
         Self {
             identity: instance.incarnation,
@@ -53,7 +53,7 @@ impl Upstream {
             tls: r.protocol == Protocol::Https,
             protocol: r.protocol,
             authority: r.authority(),
-            endpoint: Arc::new(Endpoint::established(now)),
+            endpoint: Arc::new(Endpoint::established(service, now)),
             outlier: outlier::Instance::default(),
             in_rotation: AtomicBool::new(false),
             out_since: Mutex::new(None),

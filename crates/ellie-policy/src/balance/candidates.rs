@@ -7,6 +7,7 @@ use super::endpoint::Endpoint;
 use super::health::{SCAN, ramped_at};
 use super::interleave::Interleave;
 use super::service::Service;
+use super::shelves::Shelves;
 use crate::Rng;
 use crate::time::ticks;
 
@@ -20,13 +21,6 @@ pub struct Member {
     pub endpoint: Arc<Endpoint>,
     /// Its share relative to the others; 0 for no new requests.
     pub weight: u32,
-}
-
-#[derive(Debug)]
-pub(super) struct Slot {
-    pub(super) endpoint: Arc<Endpoint>,
-    pub(super) weight: f32,
-    pub(super) inverse: f32,
 }
 
 /// An instance chosen for a request.
@@ -51,8 +45,14 @@ impl From<usize> for Pick {
 pub struct Candidates {
     strategy: Strategy,
     pub(super) service: Arc<Service>,
-    pub(super) slots: Box<[Slot]>,
+    /// The members' live state.
+    pub(super) shelves: Shelves,
+    /// Keeps it alive.
+    endpoints: Box<[Arc<Endpoint>]>,
+    /// As configured.
     pub(super) weights: Box<[u32]>,
+    /// One over the weight, in units of [`unit`].
+    pub(super) inverse: Box<[f32]>,
     /// The members that have a weight; `None`: all.
     pub(super) active: Option<Box<[u32]>>,
     order: Order,
@@ -78,13 +78,8 @@ impl Candidates {
         let all_zero = weights.iter().all(|&w| w == 0);
         let effective = |w: u32| if all_zero { 1 } else { w };
         let unit = unit(&weights);
-        let slots: Box<[Slot]> = members
-            .into_iter()
-            .map(|member| {
-                let weight = effective(member.weight) as f32 / unit;
-                Slot { endpoint: member.endpoint, weight, inverse: 1.0 / weight }
-            })
-            .collect();
+        let inverse = weights.iter().map(|&w| unit / effective(w) as f32).collect();
+        let endpoints: Box<[Arc<Endpoint>]> = members.into_iter().map(|m| m.endpoint).collect();
         let active: Option<Box<[u32]>> = (!all_zero && weights.contains(&0))
             .then(|| (0..weights.len() as u32).filter(|&i| weights[i as usize] > 0).collect());
         let of_active: Vec<u32> = weights.iter().map(|&w| effective(w)).filter(|&w| w > 0).collect();
@@ -93,21 +88,23 @@ impl Candidates {
             Strategy::LeastConnections | Strategy::HealthBased if of_active.len() <= SCAN => Order::Scan,
             _ => Order::Draws(Draw::new(&of_active)),
         };
-        let ramped_at = slots.iter().map(|slot| ramped_at(slot.endpoint.joined())).max().unwrap_or(i64::MIN);
+        let joined = endpoints.iter().map(|endpoint| endpoint.place.hot().joined());
+        let ramped_at = joined.map(ramped_at).max().unwrap_or(i64::MIN);
         let even = of_active.windows(2).all(|pair| pair[0] == pair[1]);
-        Self { strategy, service, slots, weights, active, order, even, ramped_at }
+        let shelves = Shelves::new(endpoints.iter().map(|endpoint| &**endpoint));
+        Self { strategy, service, shelves, endpoints, weights, inverse, active, order, even, ramped_at }
     }
 
     /// How many members there are, whatever their weight.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.slots.len()
+        self.endpoints.len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.endpoints.is_empty()
     }
 
     /// How it chooses.
@@ -125,7 +122,7 @@ impl Candidates {
     /// The live state of one member.
     #[must_use]
     pub fn endpoint(&self, index: usize) -> Option<&Arc<Endpoint>> {
-        self.slots.get(index).map(|slot| &slot.endpoint)
+        self.endpoints.get(index)
     }
 
     /// Chooses a member that is not `excluded` (tried already, ejected, behind an open breaker);
@@ -152,7 +149,13 @@ impl Candidates {
 
     #[inline]
     pub(super) fn active_len(&self) -> usize {
-        self.active.as_ref().map_or(self.slots.len(), |a| a.len())
+        self.active.as_ref().map_or(self.endpoints.len(), |a| a.len())
+    }
+
+    /// What a member counts for in draws: its weight; 1 where all are zero.
+    #[inline]
+    pub(super) fn share(&self, index: usize) -> u32 {
+        self.weights[index].max(1)
     }
 
     /// The index of the `k`-th member that has a weight.

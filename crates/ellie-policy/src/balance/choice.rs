@@ -3,51 +3,53 @@
 use super::health::SCAN;
 use crate::Rng;
 
-/// The costs of up to [`SCAN`] members. Finding the least first and then one draw among the ties
-/// costs one mispredicted branch; deciding at each tie would cost several.
+/// The costs of up to [`SCAN`] members. Neither adding one nor choosing has a branch that depends
+/// on the costs: with so few members about as good as each other, nobody could predict one.
 pub(super) struct Costs {
     costs: [f32; SCAN],
-    weights: [f32; SCAN],
+    shares: [u64; SCAN],
     len: usize,
     least: f32,
 }
 
 impl Costs {
-    #[inline]
+    #[inline(always)]
     pub(super) fn new() -> Self {
-        Self { costs: [0.0; SCAN], weights: [0.0; SCAN], len: 0, least: f32::INFINITY }
+        Self { costs: [0.0; SCAN], shares: [1; SCAN], len: 0, least: f32::INFINITY }
     }
 
-    /// Adds the next; an infinite cost is never chosen. `weight` decides among ties.
+    /// Adds the next; an infinite cost is never chosen.
     #[inline(always)]
-    pub(super) fn push(&mut self, cost: f32, weight: f32) {
+    pub(super) fn push(&mut self, cost: f32) {
         self.costs[self.len % SCAN] = cost;
-        self.weights[self.len % SCAN] = weight;
         self.len += 1;
         self.least = if cost < self.least { cost } else { self.least };
     }
 
-    /// Which of those added is the cheapest; among equals, at random in proportion to the weights.
-    #[inline]
+    /// What the one just added gets of a tie, in proportion to the others; otherwise 1.
+    #[inline(always)]
+    pub(super) fn set_share(&mut self, share: u64) {
+        self.shares[self.len.wrapping_sub(1) % SCAN] = share;
+    }
+
+    /// Which of those added is the cheapest; among equals, at random in proportion to their shares.
+    #[inline(always)]
     pub(super) fn cheapest(&self, rng: &mut Rng) -> Option<usize> {
         if self.least == f32::INFINITY {
             return None;
         }
         let len = self.len.min(SCAN);
-        let tied = |k: usize| self.costs[k] <= self.least;
-        let total: f32 = (0..len).map(|k| if tied(k) { self.weights[k] } else { 0.0 }).sum();
-        let mut left = rng.unit32() * total;
-        let mut last = None;
+        let share = |k: usize| if self.costs[k] <= self.least { self.shares[k] } else { 0 };
+        let total: u64 = (0..len).map(share).sum();
+        let drawn = rng.below(total as usize) as u64;
+        // The place of the drawn share is the number of members whose shares all come before it.
+        let mut sum = 0;
+        let mut place = 0;
         for k in 0..len {
-            if tied(k) {
-                last = Some(k);
-                left -= self.weights[k];
-                if left < 0.0 {
-                    break;
-                }
-            }
+            sum += share(k);
+            place += usize::from(sum <= drawn);
         }
-        last
+        Some(place)
     }
 }
 
@@ -61,8 +63,9 @@ mod tests {
         let mut counts = [0_u32; 5];
         for _ in 0..60_000 {
             let mut costs = Costs::new();
-            for (cost, weight) in [(2.0, 9.0), (1.0, 1.0), (f32::INFINITY, 1.0), (1.0, 2.0), (1.0, 3.0)] {
-                costs.push(cost, weight);
+            for (cost, share) in [(2.0, 9), (1.0, 1), (f32::INFINITY, 1), (1.0, 2), (1.0, 3)] {
+                costs.push(cost);
+                costs.set_share(share);
             }
             counts[costs.cheapest(&mut rng).unwrap()] += 1;
         }
@@ -71,7 +74,7 @@ mod tests {
             assert!(counts[place].abs_diff(expected) < 500, "{counts:?}");
         }
         let mut none = Costs::new();
-        none.push(f32::INFINITY, 1.0);
+        none.push(f32::INFINITY);
         assert_eq!(none.cheapest(&mut rng), None);
     }
 }

@@ -59,34 +59,33 @@ impl Candidates {
     }
 
     fn score(&self, index: usize, eligible: bool, view: &View, now: i64) -> Score {
-        let slot = &self.slots[index];
-        let endpoint = &*slot.endpoint;
+        let (hot, cold) = (self.shelves.hot(index), self.shelves.cold(index));
         let health_based = self.strategy() == Strategy::HealthBased;
-        let load = endpoint.load();
-        let penalty = view.penalty(endpoint, load, now);
+        let load = hot.load();
+        let penalty = view.penalty(hot, load, now);
         let sick = health_based && view.is_sick(penalty);
-        let ramp = if health_based { view.ramp(endpoint, now) } else { 1.0 };
+        let ramp = if health_based { view.ramp(hot, now) } else { 1.0 };
         let cost = match self.strategy() {
-            Strategy::HealthBased => penalty * (1.0 + steps(load.in_flight, slot.inverse / ramp)),
-            Strategy::LeastConnections => steps(load.in_flight, slot.inverse),
+            Strategy::HealthBased => penalty * (1.0 + steps(load.in_flight, self.inverse[index] / ramp)),
+            Strategy::LeastConnections => steps(load.in_flight, self.inverse[index]),
             _ => 0.0,
         };
-        let latency = endpoint.latency();
-        let tried = endpoint.hot.tried.load(Relaxed);
+        let latency = hot.latency();
+        let tried = cold.tried.load(Relaxed);
         Score {
             index,
             weight: self.weights[index],
             eligible,
             cost: cost.into(),
             latency: (latency > 0.0).then(|| Duration::from_secs_f32(latency)),
-            relative_latency: view.relative_latency(endpoint, load, now).into(),
-            failure_rate: endpoint.failure().into(),
+            relative_latency: view.relative_latency(hot, load, now).into(),
+            failure_rate: hot.failure().into(),
             in_flight: load.in_flight,
             waiting_for: (load.waiting > 0)
-                .then(|| duration(endpoint.summed_age(load.waiting, now) / i64::from(load.waiting))),
+                .then(|| duration(hot.summed_age(load.waiting, now) / i64::from(load.waiting))),
             sick,
             ramp: ramp.into(),
-            retry_in: sick.then(|| duration(tried.saturating_add(endpoint.backoff()) - now)),
+            retry_in: sick.then(|| duration(tried.saturating_add(cold.backoff()) - now)),
             share: 0.0,
         }
     }
@@ -98,7 +97,7 @@ impl Candidates {
             return;
         }
         let weight = |score: &Score| {
-            if score.eligible { f64::from(self.slots[score.index].weight) * score.ramp } else { 0.0 }
+            if score.eligible { f64::from(self.share(score.index)) * score.ramp } else { 0.0 }
         };
         let total: f64 = scores.iter().map(weight).sum();
         if total <= 0.0 {

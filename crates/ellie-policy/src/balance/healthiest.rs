@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::alias::Draw;
 use super::candidates::{Candidates, Pick, TRIES};
 use super::choice::Costs;
-use super::endpoint::Endpoint;
 use super::health::{View, steps};
+use super::slab::Cold;
 use crate::Rng;
 
 /// How many drawn instances are compared, at most, while all of them are sick.
@@ -20,9 +20,9 @@ const OVERDUE: i64 = 300_000_000_000;
 
 /// What a pick has learned about one member.
 struct Seen {
+    penalty: f32,
     cost: f32,
-    weight: f32,
-    sick: bool,
+    ramp: f32,
     idle: bool,
 }
 
@@ -33,21 +33,16 @@ impl Candidates {
 
     #[inline(always)]
     fn see(&self, view: &View, index: usize, now: i64) -> Seen {
-        let slot = &self.slots[index];
-        let load = slot.endpoint.load();
-        let penalty = view.penalty(&slot.endpoint, load, now);
-        let ramp = view.ramp(&slot.endpoint, now);
+        let hot = self.shelves.hot(index);
+        let load = hot.load();
+        let penalty = view.penalty(hot, load, now);
+        let ramp = view.ramp(hot, now);
         let load_steps = if self.even && !view.ramping {
             load.in_flight as f32
         } else {
-            steps(load.in_flight, slot.inverse / ramp)
+            steps(load.in_flight, self.inverse[index] / ramp)
         };
-        Seen {
-            cost: penalty * (1.0 + load_steps),
-            weight: slot.weight * ramp,
-            sick: view.is_sick(penalty),
-            idle: load.in_flight == 0,
-        }
+        Seen { penalty, cost: penalty * (1.0 + load_steps), ramp, idle: load.in_flight == 0 }
     }
 
     pub(super) fn healthiest_of_all(
@@ -59,26 +54,52 @@ impl Candidates {
         let n = self.active_len();
         let view = self.view(now);
         let mut costs = Costs::new();
-        let mut sick = 0_u32;
-        let mut trial = Trial::default();
+        let fair = self.even && !view.ramping;
+        let mut worst = 0.0;
         for k in 0..n {
             let index = self.active(k);
             if excluded(index) {
-                costs.push(f32::INFINITY, 0.0);
+                costs.push(f32::INFINITY);
                 continue;
             }
             let seen = self.see(&view, index, now);
-            costs.push(seen.cost, seen.weight);
-            if seen.sick {
+            costs.push(seen.cost);
+            if !fair {
+                costs.set_share(u64::from(self.share(index)) * (seen.ramp * 1024.0) as u64);
+            }
+            worst = if seen.penalty > worst { seen.penalty } else { worst };
+        }
+        let pick = self.active(costs.cheapest(rng)?);
+        if !view.is_sick(worst) {
+            return Some(pick.into());
+        }
+        Some(self.trial_of_all(pick, &view, now, rng, excluded))
+    }
+
+    /// The pick, or a sick one of all instead, if it is time for a trial.
+    #[cold]
+    fn trial_of_all(
+        &self,
+        pick: usize,
+        view: &View,
+        now: i64,
+        rng: &mut Rng,
+        excluded: &impl Fn(usize) -> bool,
+    ) -> Pick {
+        let n = self.active_len();
+        let mut sick = 0_u32;
+        let mut trial = Trial::default();
+        for index in (0..n).map(|k| self.active(k)).filter(|&index| !excluded(index)) {
+            let seen = self.see(view, index, now);
+            if view.is_sick(seen.penalty) {
                 sick += 1;
                 if seen.idle {
                     let eager = || rng.unit32() * (n as f32) < 2.0;
-                    trial.consider(index, &self.slots[index].endpoint, now, eager);
+                    trial.consider(index, self.shelves.cold(index), now, eager);
                 }
             }
         }
-        let pick = self.active(costs.cheapest(rng)?);
-        Some(self.or_trial(pick, &trial, sick as f32 / n as f32))
+        self.or_trial(pick, &trial, sick as f32 / n as f32)
     }
 
     pub(super) fn healthiest_drawn(
@@ -102,7 +123,8 @@ impl Candidates {
         // Selected by index: nobody could predict a branch here, and a wrong guess waits for memory.
         let cheaper = usize::from(b.cost < a.cost);
         let (mut pick, mut cost) = ([first, second][cheaper], [a.cost, b.cost][cheaper]);
-        let (mut sick, mut count) = (u32::from(a.sick) + u32::from(b.sick), 2);
+        let is_sick = |seen: &Seen| view.is_sick(seen.penalty);
+        let (mut sick, mut count) = (u32::from(is_sick(&a)) + u32::from(is_sick(&b)), 2);
         if sick == 0 {
             self.note_sick(0.0);
             return Some(pick.into());
@@ -110,8 +132,8 @@ impl Candidates {
         let mut trial = Trial::default();
         let mut drawn = [first, second, usize::MAX, usize::MAX, usize::MAX];
         for (index, seen) in [(first, a), (second, b)] {
-            if seen.sick && seen.idle {
-                trial.consider(index, &self.slots[index].endpoint, now, || true);
+            if is_sick(&seen) && seen.idle {
+                trial.consider(index, self.shelves.cold(index), now, || true);
             }
         }
         while sick as usize == count && count < DRAWS {
@@ -121,10 +143,10 @@ impl Candidates {
             drawn[count] = index;
             count += 1;
             let seen = self.see(&view, index, now);
-            if seen.sick {
+            if is_sick(&seen) {
                 sick += 1;
                 if seen.idle {
-                    trial.consider(index, &self.slots[index].endpoint, now, || true);
+                    trial.consider(index, self.shelves.cold(index), now, || true);
                 }
             }
             if seen.cost < cost {
@@ -154,7 +176,7 @@ impl Candidates {
             if !view.ramping {
                 return Some(index);
             }
-            let ramp = view.ramp(&self.slots[index].endpoint, now);
+            let ramp = view.ramp(self.shelves.hot(index), now);
             if ramp >= 1.0 || rng.unit32() < ramp {
                 return Some(index);
             }
@@ -212,13 +234,13 @@ impl Trial {
     /// Considers a sick instance with nothing in flight. One that has begun to answer well is
     /// tried as `eager` says, another one after its back-off, the longest untried first.
     #[cold]
-    fn consider(&mut self, index: usize, endpoint: &Endpoint, now: i64, eager: impl FnOnce() -> bool) {
-        let tried = endpoint.hot.tried.load(Relaxed);
+    fn consider(&mut self, index: usize, cold: &Cold, now: i64, eager: impl FnOnce() -> bool) {
+        let tried = cold.tried.load(Relaxed);
         let since = now.saturating_sub(tried);
-        let (ready, due, tried) = if endpoint.hot.streak.load(Relaxed) > 0 {
+        let (ready, due, tried) = if cold.streak.load(Relaxed) > 0 {
             (eager(), true, i64::MIN)
         } else {
-            (since >= endpoint.backoff(), since >= OVERDUE, tried)
+            (since >= cold.backoff(), since >= OVERDUE, tried)
         };
         if ready && (self.index.is_none() || tried < self.tried) {
             *self = Self { index: Some(index), tried, due };

@@ -3,7 +3,7 @@ use std::time::Instant;
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::endpoint::{Endpoint, IN_FLIGHT, WAITING};
+use super::endpoint::{IN_FLIGHT, WAITING};
 use super::learn::learn;
 use super::{Candidates, Outcome, Pick};
 use crate::time::ticks;
@@ -35,7 +35,8 @@ impl Candidates {
     #[inline]
     pub fn begin(&self, pick: Pick, now: Instant) -> InFlight {
         let start = ticks(now);
-        self.slots[pick.index].endpoint.enter(start);
+        self.shelves.cold(pick.index).tried.store(start, Relaxed);
+        self.shelves.hot(pick.index).enter(start);
         InFlight { index: pick.index as u32, trial: pick.trial, waiting: true, start }
     }
 
@@ -47,9 +48,8 @@ impl Candidates {
             return;
         }
         request.waiting = false;
-        let endpoint = &*self.slots[request.index()].endpoint;
-        endpoint.leave(WAITING, request.start);
-        self.verdict(endpoint, request, outcome, ticks(now));
+        self.shelves.hot(request.index()).leave(WAITING, request.start);
+        self.verdict(request, outcome, ticks(now));
     }
 
     /// Ends a request. After [`answered`](Self::answered), only a failure still teaches anything:
@@ -61,40 +61,41 @@ impl Candidates {
     }
 
     fn finish_at(&self, request: &InFlight, outcome: Outcome, now: i64) {
-        let endpoint = &*self.slots[request.index()].endpoint;
+        let hot = self.shelves.hot(request.index());
         if request.waiting {
-            endpoint.leave(IN_FLIGHT | WAITING, request.start);
-            self.verdict(endpoint, request, outcome, now);
+            hot.leave(IN_FLIGHT | WAITING, request.start);
+            self.verdict(request, outcome, now);
         } else {
-            endpoint.leave(IN_FLIGHT, request.start);
+            hot.leave(IN_FLIGHT, request.start);
             if matches!(outcome, Outcome::Failure | Outcome::Timeout) {
-                self.verdict(endpoint, request, Outcome::Failure, now);
+                self.verdict(request, Outcome::Failure, now);
             }
         }
     }
 
     /// Gives the request back without a verdict and without needing the time.
     fn cancel(&self, request: &InFlight) {
-        let endpoint = &*self.slots[request.index()].endpoint;
+        let hot = self.shelves.hot(request.index());
         if request.waiting {
-            endpoint.leave(IN_FLIGHT | WAITING, request.start);
-            endpoint.cold.cancelled.fetch_add(1, Relaxed);
+            hot.leave(IN_FLIGHT | WAITING, request.start);
+            self.shelves.cold(request.index()).cancelled.fetch_add(1, Relaxed);
         } else {
-            endpoint.leave(IN_FLIGHT, request.start);
+            hot.leave(IN_FLIGHT, request.start);
         }
     }
 
-    fn verdict(&self, endpoint: &Endpoint, request: &InFlight, outcome: Outcome, now: i64) {
+    fn verdict(&self, request: &InFlight, outcome: Outcome, now: i64) {
+        let (hot, cold) = (self.shelves.hot(request.index()), self.shelves.cold(request.index()));
         let total = match outcome {
-            Outcome::Success => &endpoint.cold.successes,
-            Outcome::Failure => &endpoint.cold.failures,
-            Outcome::Timeout => &endpoint.cold.timeouts,
-            Outcome::Cancelled => &endpoint.cold.cancelled,
+            Outcome::Success => &cold.successes,
+            Outcome::Failure => &cold.failures,
+            Outcome::Timeout => &cold.timeouts,
+            Outcome::Cancelled => &self.shelves.cold(request.index()).cancelled,
         };
         total.fetch_add(1, Relaxed);
         if outcome != Outcome::Cancelled {
             let latency = now - request.start;
-            learn(endpoint, &self.service, outcome, latency, request.trial, now);
+            learn(hot, cold, &self.service, outcome, latency, request.trial, now);
         }
     }
 

@@ -3,8 +3,9 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::Outcome;
-use super::endpoint::{BACKOFF_MIN, Endpoint};
+use super::endpoint::{BACKOFF_MIN, set};
 use super::service::Service;
+use super::slab::{Cold, Hot};
 use crate::time::seconds;
 
 /// Time constant of the averages.
@@ -28,7 +29,8 @@ fn step(dt: i64, least: f32, most: f32, trial: bool) -> f32 {
 
 /// Takes in an answer (not a cancellation) after `latency` nanoseconds.
 pub(super) fn learn(
-    endpoint: &Endpoint,
+    hot: &Hot,
+    cold: &Cold,
     service: &Service,
     outcome: Outcome,
     latency: i64,
@@ -37,34 +39,34 @@ pub(super) fn learn(
 ) {
     let failed = outcome != Outcome::Success;
     let took = seconds(latency.max(1_000));
-    learn_failure(endpoint, service, failed, trial, now);
+    learn_failure(hot, cold, service, failed, trial, now);
     // A fast failure says nothing about latency, a timeout does.
     if outcome != Outcome::Failure {
-        learn_latency(endpoint, service, took, trial, now);
+        learn_latency(hot, cold, service, took, trial, now);
     }
     let slow = took > SLOW * service.median();
     if failed || slow {
-        endpoint.hot.streak.store(0, Relaxed);
+        cold.streak.store(0, Relaxed);
         if trial || outcome == Outcome::Timeout {
             let patience = (5.0 * took * 1e3) as u32;
-            let doubled = endpoint.hot.backoff.load(Relaxed).saturating_mul(2);
+            let doubled = cold.backoff.load(Relaxed).saturating_mul(2);
             let backoff = doubled.clamp(BACKOFF_MIN, BACKOFF_MAX).max(patience);
-            endpoint.hot.backoff.store(backoff, Relaxed);
-            endpoint.hot.tried.store(now, Relaxed);
+            cold.backoff.store(backoff, Relaxed);
+            cold.tried.store(now, Relaxed);
         }
     } else {
-        let streak = endpoint.hot.streak.load(Relaxed).saturating_add(1);
-        endpoint.hot.streak.store(streak, Relaxed);
+        let streak = cold.streak.load(Relaxed).saturating_add(1);
+        cold.streak.store(streak, Relaxed);
         if streak == HEALED {
-            endpoint.hot.backoff.store(0, Relaxed);
+            cold.backoff.store(0, Relaxed);
         }
     }
     if !failed {
-        learn_service(endpoint, service, took);
+        learn_service(hot, service, took);
     }
 }
 
-fn learn_failure(endpoint: &Endpoint, service: &Service, failed: bool, trial: bool, now: i64) {
+fn learn_failure(hot: &Hot, cold: &Cold, service: &Service, failed: bool, trial: bool, now: i64) {
     let seen = f32::from(u8::from(failed));
     let whole = service.failure();
     // An average that has all but vanished is zero: a healthy service writes nothing here.
@@ -72,10 +74,10 @@ fn learn_failure(endpoint: &Endpoint, service: &Service, failed: bool, trial: bo
     if moved.to_bits() != whole.to_bits() {
         service.set_failure(moved);
     }
-    let dt = now - endpoint.cold.failure_at.load(Relaxed);
-    endpoint.cold.failure_at.store(now, Relaxed);
-    let rate = endpoint.failure();
-    endpoint.set_failure(vanish(rate + step(dt, 0.1, 0.5, trial) * (seen - rate)));
+    let dt = now - cold.failure_at.load(Relaxed);
+    cold.failure_at.store(now, Relaxed);
+    let rate = hot.failure();
+    set(&hot.failure, vanish(rate + step(dt, 0.1, 0.5, trial) * (seen - rate)));
 }
 
 fn vanish(rate: f32) -> f32 {
@@ -84,26 +86,26 @@ fn vanish(rate: f32) -> f32 {
 
 /// The mean of square roots lies between the mean, which one outlier ruins, and the geometric mean,
 /// which is blind to them.
-fn learn_latency(endpoint: &Endpoint, service: &Service, took: f32, trial: bool, now: i64) {
+fn learn_latency(hot: &Hot, cold: &Cold, service: &Service, took: f32, trial: bool, now: i64) {
     if service.median() <= 0.0 {
         service.set_median(took);
     }
-    let mut root = endpoint.root();
-    let mut since = endpoint.cold.latency_at.load(Relaxed);
+    let mut root = hot.root();
+    let mut since = cold.latency_at.load(Relaxed);
     if root == 0.0 {
         // A newcomer is taken to be like the others until it has shown otherwise: its first
         // answers are slow for reasons that pass.
-        root = if endpoint.joined() == i64::MIN { took.sqrt() } else { service.median().sqrt() };
+        root = if hot.joined() == i64::MIN { took.sqrt() } else { service.median().sqrt() };
         since = now;
     }
-    endpoint.cold.latency_at.store(now, Relaxed);
+    cold.latency_at.store(now, Relaxed);
     let moved = step(now - since, 1.0 / 32.0, 1.0 / 8.0, trial);
-    endpoint.set_root(root + moved * (took.sqrt() - root));
+    set(&hot.root, root + moved * (took.sqrt() - root));
 }
 
 /// Quantiles by stochastic steps (Robbins and Monro 1951, in the multiplicative form): up and down
 /// by as much for the median, 99 times more up than down for the 99th percentile.
-fn learn_service(endpoint: &Endpoint, service: &Service, took: f32) {
+fn learn_service(hot: &Hot, service: &Service, took: f32) {
     let tail = service.tail();
     service.set_tail(if tail <= 0.0 {
         4.0 * took
@@ -112,7 +114,7 @@ fn learn_service(endpoint: &Endpoint, service: &Service, took: f32) {
     } else {
         tail * 0.999
     });
-    let (median, latency) = (service.median(), endpoint.latency());
+    let (median, latency) = (service.median(), hot.latency());
     // Far off, it catches up fast.
     let pace = if latency > median * 2.0 || latency < median * 0.5 { 1.15 } else { 1.01 };
     service.set_median(if latency > median { median * pace } else { median / pace });

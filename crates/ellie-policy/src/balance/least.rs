@@ -8,11 +8,10 @@ use crate::Rng;
 
 impl Candidates {
     /// Requests in flight per weight.
-    #[inline]
+    #[inline(always)]
     fn load_of(&self, index: usize) -> f32 {
-        let slot = &self.slots[index];
-        let in_flight = slot.endpoint.load().in_flight;
-        if self.even { in_flight as f32 } else { steps(in_flight, slot.inverse) }
+        let in_flight = self.shelves.hot(index).load().in_flight;
+        if self.even { in_flight as f32 } else { steps(in_flight, self.inverse[index]) }
     }
 
     pub(super) fn least_of_all(&self, rng: &mut Rng, excluded: &impl Fn(usize) -> bool) -> Option<Pick> {
@@ -20,7 +19,10 @@ impl Candidates {
         for k in 0..self.active_len() {
             let index = self.active(k);
             let cost = if excluded(index) { f32::INFINITY } else { self.load_of(index) };
-            costs.push(cost, self.slots[index].weight);
+            costs.push(cost);
+            if !self.even {
+                costs.set_share(self.share(index).into());
+            }
         }
         costs.cheapest(rng).map(|k| self.active(k).into())
     }
@@ -41,7 +43,8 @@ impl Candidates {
         let Some(second) = second else {
             return Some(first.into());
         };
-        let less = self.load_of(second) < self.load_of(first);
-        Some(if less { second } else { first }.into())
+        let less = usize::from(self.load_of(second) < self.load_of(first));
+        // By index: nobody could predict a branch here.
+        Some([first, second][less].into())
     }
 }

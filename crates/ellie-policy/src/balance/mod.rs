@@ -39,6 +39,8 @@ mod interleave;
 mod learn;
 mod least;
 mod service;
+mod shelves;
+mod slab;
 
 use std::fmt;
 use std::str::FromStr;

@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::endpoint::{get, set};
+use super::slab::Slab;
 use crate::Rng;
 use crate::shard::Padded;
 
@@ -10,12 +11,16 @@ use crate::shard::Padded;
 pub struct Service {
     cursor: Padded<AtomicU64>,
     averages: Padded<Averages>,
+    slab: Slab,
 }
 
 #[derive(Debug, Default)]
 struct Averages {
     /// Tracks the median of the instances' latencies, each counted once per answer; seconds, f32.
     median: AtomicU32,
+    /// One over the median's square root, f32; zero without history. Kept because each pick needs
+    /// it, and only ends of requests change it.
+    inverse_root: AtomicU32,
     /// Tracks the 99th percentile of single latencies; seconds, f32.
     tail: AtomicU32,
     /// Failure rate of the whole service, f32.
@@ -31,7 +36,11 @@ impl Service {
     /// that start together do not send their first requests to the same member.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { cursor: Padded(AtomicU64::new(Rng::new(seed).next_u64() >> 1)), averages: Padded::default() }
+        Self {
+            cursor: Padded(AtomicU64::new(Rng::new(seed).next_u64() >> 1)),
+            averages: Padded::default(),
+            slab: Slab::default(),
+        }
     }
 
     /// Its figures now. Looks only.
@@ -43,6 +52,15 @@ impl Service {
             p99_latency: seconds(self.tail()),
             failure_rate: f64::from(self.failure()),
         }
+    }
+
+    pub(super) fn slab(&self) -> &Slab {
+        &self.slab
+    }
+
+    #[inline]
+    pub(super) fn inverse_root(&self) -> f32 {
+        get(&self.averages.inverse_root)
     }
 
     /// The next turn of round robin.
@@ -62,6 +80,7 @@ impl Service {
 
     pub(super) fn set_median(&self, seconds: f32) {
         set(&self.averages.median, seconds);
+        set(&self.averages.inverse_root, 1.0 / seconds.sqrt());
     }
 
     #[inline]
