@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::future::Future;
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -38,6 +39,11 @@ impl Stream {
             Self::Server(s) => s.get_ref().0,
             Self::Client(s) => s.get_ref().0,
         }
+    }
+
+    /// Another handle of the connection.
+    pub(crate) fn descriptor(&self) -> io::Result<OwnedFd> {
+        self.tcp().as_fd().try_clone_to_owned()
     }
 
     /// Whether anything has arrived, a close included, on a connection that should be silent. Costs a system call only
@@ -93,7 +99,7 @@ impl AsyncWrite for Stream {
 }
 
 /// Bytes that one read takes at most.
-const SCRATCH: usize = 64 * 1024;
+pub(crate) const SCRATCH: usize = 64 * 1024;
 
 /// The thread's read buffer: filled and emptied within one poll, so that an idle connection holds none.
 #[derive(Debug)]

@@ -255,24 +255,6 @@ fn bodies_of_any_size_stream_both_ways() {
 }
 
 #[test]
-fn a_half_closed_client_is_answered() {
-    let (release, released) = mpsc::channel::<()>();
-    let released = std::sync::Mutex::new(released);
-    let i = Instance::new(move |c| {
-        c.request();
-        released.lock().unwrap().recv().unwrap();
-        c.send(OK);
-    });
-    let f = Fixture::new(&[i.address]);
-    let mut c = f.client();
-    c.send(GET);
-    c.finish_sending();
-    release.send(()).unwrap();
-    assert_eq!(c.response().text(), "ok");
-    assert!(c.is_closed());
-}
-
-#[test]
 fn a_kept_connection_that_was_closed_is_replaced_for_what_may_be_sent_twice() {
     // The first connection answers once and closes at the second request, without an answer.
     let script = |c: &mut common::Served| {

@@ -1,5 +1,6 @@
 //! A client's connection: heads in, answers out, and when it ends.
 
+use super::gone::Reset;
 use super::reply::Own;
 use super::request::{self, Next};
 use super::work::Work;
@@ -19,6 +20,8 @@ pub(crate) struct Client {
     pub(crate) stream: Stream,
     pub(crate) peer: IpAddr,
     pub(crate) watchdog: Watchdog,
+    /// Set once its stream has ended while it waited for an answer.
+    pub(super) reset: Option<Reset>,
 }
 
 /// A head, and when it had arrived.
@@ -47,7 +50,8 @@ const LINGER_BYTES: usize = 1024 * 1024;
 pub(crate) async fn serve(worker: &Worker, stream: Stream, peer: SocketAddr, presence: &Presence) {
     let mut now = Instant::now();
     let idle = worker.with_live(|live| live.idle_timeout);
-    let mut client = Client { stream, peer: peer.ip().to_canonical(), watchdog: Watchdog::new(now + idle) };
+    let watchdog = Watchdog::new(now + idle);
+    let mut client = Client { stream, peer: peer.ip().to_canonical(), watchdog, reset: None };
     let mut left = None;
     loop {
         let Head { mut work, length, at } = match client.next_head(worker, presence, left.take(), now).await {

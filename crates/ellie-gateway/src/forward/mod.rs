@@ -3,10 +3,11 @@
 //! [`client`] reads heads, [`request`] carries one through: [`plan`] decides from its head where it goes, [`tries`] on
 //! which instances it is tried, [`send`] is one try up to the head of the answer, [`respond`] passes the answer on,
 //! [`relay`] its body, [`tunnel`] what follows a switch of protocols. [`failure`] is what a client is told instead,
-//! [`reply`] writes it. Nothing here allocates per request: buffers are lent by the thread ([`work`]).
+//! [`reply`] writes it; [`gone`] tells whether the client still waits. Nothing here allocates per request: buffers are lent by the thread ([`work`]).
 
 mod client;
 mod failure;
+mod gone;
 mod plan;
 mod relay;
 mod reply;

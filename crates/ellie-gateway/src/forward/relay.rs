@@ -1,6 +1,7 @@
 //! The body of an answer on its way to the client, while the rest of the request may still go the other way.
 
 use super::client::Client;
+use super::gone::Ended;
 use super::send::Upload;
 use super::work::Work;
 use crate::h1::{Coding, Framing, Transfer};
@@ -147,6 +148,10 @@ pub(crate) async fn relay(
                     armed = true;
                 }
                 Poll::Pending => {}
+            }
+            let ended = if patient { Ended::Gone } else { Ended::Wait };
+            if upload.is_done(&work.upload) && client.poll_gone(cx, worker, work, ended).is_ready() {
+                return Poll::Ready(Relayed::ClientGone);
             }
             if client.watchdog.poll(cx).is_pending() {
                 return Poll::Pending;

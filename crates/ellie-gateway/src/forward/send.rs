@@ -1,6 +1,7 @@
 //! One try on one instance: the request goes out and the head of the answer comes back.
 
 use super::client::Client;
+use super::gone::Ended;
 use super::work::Work;
 use crate::h1::rewrite::ResponseContext;
 use crate::h1::{Coding, Framing, Limits, Parsed, Transfer};
@@ -203,6 +204,12 @@ pub(crate) async fn exchange(
             Poll::Ready(Err(Broken::Closed)) => {
                 let unsent = !work.upload.has_sent() && !upload.streamed;
                 Poll::Ready(Err(Failed::Reset { unsent }))
+            }
+            Poll::Pending
+                if upload.is_done(&work.upload)
+                    && client.poll_gone(cx, worker, work, Ended::Ask).is_ready() =>
+            {
+                Poll::Ready(Err(Failed::Client(ClientFault::Gone)))
             }
             Poll::Pending => client.watchdog.poll(cx).map(|()| {
                 // Whose silence it is: an instance that takes what it is sent waits for the client.

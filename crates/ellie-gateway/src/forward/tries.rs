@@ -2,6 +2,7 @@
 
 use super::client::Client;
 use super::failure::{answer_without, failed_problem, fault_problem};
+use super::gone::Ended;
 use super::plan::Plan;
 use super::reply::Own;
 use super::request::{Done, Next};
@@ -14,6 +15,9 @@ use crate::io::Stream;
 use crate::problem::Problem;
 use crate::upstream::connect;
 use crate::worker::Worker;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 use tokio::time::Instant;
 
 /// Tries instances until one answers, and passes the answer on. Tells how many received bytes are used up.
@@ -169,9 +173,21 @@ async fn try_on(
     }
     let tls = if upstream.tls { Some(worker.upstream_tls().await) } else { None };
     let left = times.deadline.saturating_duration_since(Instant::now());
-    let mut stream = connect(upstream, tls, connect_timeout.min(left)).await.map_err(|e| {
-        Failed::Connect { timed_out: e.kind() == std::io::ErrorKind::TimedOut, why: e.to_string() }
-    })?;
+    let mut connecting = pin!(connect(upstream, tls, connect_timeout.min(left)));
+    let connected = poll_fn(|cx| match connecting.as_mut().poll(cx) {
+        Poll::Ready(connected) => Poll::Ready(Some(connected)),
+        // What comes before the end of the request's body is not ours to read yet.
+        Poll::Pending if !upload.body.is_done() => Poll::Pending,
+        Poll::Pending => client.poll_gone(cx, worker, work, Ended::Ask).map(|()| None),
+    });
+    let mut stream = match connected.await {
+        Some(Ok(stream)) => stream,
+        Some(Err(e)) => {
+            let timed_out = e.kind() == std::io::ErrorKind::TimedOut;
+            return Err(Failed::Connect { timed_out, why: e.to_string() });
+        }
+        None => return Err(Failed::Client(ClientFault::Gone)),
+    };
     worker.shared.table.metrics().upstream_opened();
     let head = exchange(worker, client, work, upload, &mut stream, head_only, times).await?;
     Ok((Some(stream), head))

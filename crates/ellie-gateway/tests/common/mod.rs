@@ -17,6 +17,16 @@ use std::time::Duration;
 /// Long enough for anything that is not broken.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Waits until `holds`.
+#[allow(clippy::disallowed_methods, reason = "the deadline that turns a hang into a message")]
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(std::time::Instant::now() < deadline, "waited in vain: {what}");
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+}
+
 /// One end of a connection, with what was read too far.
 pub struct Wire {
     pub stream: TcpStream,
@@ -173,6 +183,11 @@ impl Wire {
     pub fn ask(&mut self, request: impl AsRef<[u8]>) -> Message {
         self.send(request);
         self.response()
+    }
+
+    /// Cuts the connection: the other side gets a reset.
+    pub fn reset(self) {
+        socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
     }
 
     pub fn finish_sending(&mut self) {
