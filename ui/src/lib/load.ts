@@ -10,7 +10,7 @@ export interface Loaded<T> {
 }
 
 /** Loads `path` now, again when `version` changes (at most once a second), and after a reconnect. What was there stays until the new is. */
-export function useLoad<T>(path: string, version: unknown = 0): Loaded<T> {
+export function useLoad<T>(path: string, version: unknown = 0, load: (signal: AbortSignal) => Promise<T> = (signal) => get<T>(path, signal)): Loaded<T> {
   const [state, setState] = useState<{ path: string; data: T | null; error: Error | null }>({ path, data: null, error: null })
   const [asked, setAsked] = useState(0)
   useEffect(() => {
@@ -18,7 +18,7 @@ export function useLoad<T>(path: string, version: unknown = 0): Loaded<T> {
     // Changes come in bursts: the first is followed at once, the rest together.
     const timer = setTimeout(
       () => {
-        get<T>(path, abort.signal).then(
+        load(abort.signal).then(
           (data) => setState({ path, data, error: null }),
           (error: unknown) => {
             if (!abort.signal.aborted) setState((old) => ({ path, data: old.path === path ? old.data : null, error: error instanceof Error ? error : new Error(String(error)) }))

@@ -6,7 +6,7 @@ import { useLoad } from '../lib/load'
 import { matcher } from '../lib/sorted'
 import type { ConfigItem, ConfigPage } from '../lib/types'
 import { ActButtons } from '../parts/act'
-import { Ago, Failed, Filter, Head, Loading, Segments } from '../parts/bits'
+import { Ago, Empty, Failed, Filter, Head, Loading, Segments } from '../parts/bits'
 import { Icon } from '../parts/icon'
 import { type Column, Table } from '../parts/table'
 import { reload } from '../state/acts'
@@ -31,7 +31,7 @@ export default function Config() {
     const takes = matcher(query)
     return (data?.items ?? []).filter((i) => (!kind || (kind === 'set' ? i.origin.kind !== 'default' : i.origin.kind === kind)) && takes(`${i.key} ${i.value ?? ''} ${originText(i)}`.toLowerCase()))
   }, [data, query, kind])
-  if (error && !data) return <div><Head title="Config" /><Failed what="The configuration could not be loaded" error={error} retry={again} /></div>
+  if (error && !data) return <div><Head title="Config" /><Failed what="The configuration could not be loaded" error={error} retry={again} /><Empty title="From a shell" commands={['ellie config show --origin', 'ellie check-config ellie.toml']}>The command line tells every value in force and where it came from.</Empty></div>
   if (!data) return <div><Head title="Config" /><Loading what="the configuration" /></div>
   const set = data.items.filter((i) => i.origin.kind !== 'default').length
   const rejected = mode.value.configRejected

@@ -10,6 +10,7 @@ import { Icon } from '../parts/icon'
 import { EventLine } from '../parts/strip'
 import { Findings } from '../parts/why'
 import { actsOf } from '../state/acts'
+import { detail } from '../state/detail'
 import { rev, rowOf, tick, tickNo } from '../state/store'
 import { instanceWord, statusWord, strategyName } from '../state/words'
 
@@ -19,7 +20,7 @@ export default function InstancePage() {
   void tickNo.value
   const row = rowOf(name, id)
   // The last check moves without a change of state: it is asked for every five seconds while somebody looks.
-  const { data, error, again } = useLoad<DetailPage>(`ui/instance/${encodeURIComponent(name)}/${encodeURIComponent(id)}`, `${row?.rev}:${Math.floor(tickNo.value / 5)}`)
+  const { data, error, again } = useLoad<DetailPage>(`${name}/${id}`, `${row?.rev}:${Math.floor(tickNo.value / 5)}`, (signal) => detail(name, id, signal))
   const crumbs = [{ label: 'Services', href: to(['services']) }, { label: name, href: to(['services', name]) }]
   if (!row) {
     return (

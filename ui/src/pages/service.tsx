@@ -12,6 +12,7 @@ import { EventLine, Strip } from '../parts/strip'
 import { type Column, More, Table, sortingOf } from '../parts/table'
 import { Findings } from '../parts/why'
 import { actsOf, breakerActs, strategy } from '../state/acts'
+import { detail } from '../state/detail'
 import { callersOf } from '../state/graph'
 import { loaded, track } from '../state/history'
 import { type Row, events, members, rev, routes, services, tick, tickNo, tickOf } from '../state/store'
@@ -72,7 +73,7 @@ function Found({ name }: { name: string }) {
   void loaded.value
   void tickNo.value
   const service = services.get(name)
-  const { data, error, again } = useLoad<DetailPage>(`ui/service/${encodeURIComponent(name)}`, service?.rev)
+  const { data, error, again } = useLoad<DetailPage>(name, service?.rev, (signal) => detail(name, null, signal))
   const cols = useMemo(() => columns(data?.lastChecks), [data])
   const sorting = sortingOf(filter('sort'), { by: 'id', down: false })
   const compare = ORDER[sorting.by] ?? byId
