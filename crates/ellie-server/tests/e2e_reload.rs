@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Ellie, Upstream, request, wait_until};
+use common::{Ellie, Upstream, request, wait_for, wait_until};
 use serde_json::json;
 
 fn strategy(ellie: &Ellie) -> String {
@@ -101,11 +101,16 @@ fn services_and_routes_of_the_file_change_with_it() {
     // A request takes the new way once the moved instance has been checked.
     wait_until("it is healthy", || ellie.get("/services/static").json()["routable"] == 1);
     let gateway = ellie.gateway;
-    let asking = std::thread::spawn(move || request(gateway, "GET", "/static/x", &[], None));
+    // The gateway's table follows the registry a moment later.
+    let asking = std::thread::spawn(move || {
+        wait_for("the gateway to know it", || {
+            request(gateway, "GET", "/static/x", &[], None).ok().filter(|answer| answer.status != 503)
+        })
+    });
     let asked = second.next();
     assert_eq!(asked.line, "GET /two/x");
     asked.answer(200, "moved");
-    assert_eq!(asking.join().expect("no panic").expect("an answer").text(), "moved");
+    assert_eq!(asking.join().expect("no panic").text(), "moved");
 }
 
 #[test]
