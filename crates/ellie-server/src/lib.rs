@@ -9,3 +9,5 @@ pub mod config;
 mod dashboard;
 mod demo;
 pub mod metrics;
+mod say;
+mod why;

@@ -103,6 +103,9 @@ pub struct ServiceDetail {
     pub index: u64,
     /// Every reason.
     pub why: Why,
+    /// How many instances are told of nowhere here, as there are too many.
+    #[serde(default)]
+    pub omitted: usize,
     /// What the balancer makes of each instance.
     pub resolve: Resolved,
     /// What each instance answered, by id.

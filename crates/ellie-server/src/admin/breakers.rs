@@ -9,6 +9,7 @@ use super::state::AdminState;
 use super::wire;
 use axum::extract::{Path, Request, State};
 use axum::{Extension, Json};
+use ellie::policy::breaker::Breaker as Policy;
 use ellie_api::problem::kind;
 use ellie_api::{Breaker, Breakers};
 use ellie_core::Now;
@@ -48,9 +49,13 @@ pub(super) async fn get(
     one(&state, &name)
 }
 
+/// A breaker by name.
+pub(super) fn get_named(state: &AdminState, name: &str) -> Option<std::sync::Arc<Policy>> {
+    state.ellie().gateway.table().clusters().breakers().get(name)
+}
+
 fn one(state: &AdminState, name: &str) -> Result<Json<Breaker>> {
-    let breakers = state.ellie().gateway.table().clusters().breakers();
-    let breaker = breakers.get(name).ok_or_else(|| not_found(name))?;
+    let breaker = get_named(state, name).ok_or_else(|| not_found(name))?;
     let now = Now::read();
     Ok(Json(wire::breaker(Some(name), &breaker.snapshot(now.instant), &breaker.config(), now)))
 }

@@ -79,9 +79,14 @@ pub(super) async fn service(
     uri: Uri,
 ) -> Result<Json<NamedHealth>> {
     Query::new(uri.query()).finish()?;
+    named(&state, &name).map(Json).ok_or_else(|| Error::service_not_found(&name))
+}
+
+/// One service's health, as of now.
+pub(super) fn named(state: &AdminState, name: &str) -> Option<NamedHealth> {
     let snapshot = state.ellie().registry().snapshot();
-    let service = snapshot.service(&name).ok_or_else(|| Error::service_not_found(&name))?;
-    let instances = select::<&str>(service, &[], view(&state).panic_threshold)
+    let service = snapshot.service(name)?;
+    let instances = select::<&str>(service, &[], view(state).panic_threshold)
         .all
         .iter()
         .map(|(i, standing)| {
@@ -95,5 +100,5 @@ pub(super) async fn service(
         })
         .collect();
     let health = of(&snapshot, service);
-    Ok(Json(NamedHealth { name, timestamp: wire::time(Now::read().wall), health, instances }))
+    Some(NamedHealth { name: name.to_owned(), timestamp: wire::time(Now::read().wall), health, instances })
 }

@@ -24,26 +24,31 @@ pub(super) async fn resolve(
     let explain = query.flag("explain");
     query.finish()?;
     let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
-    let explained =
-        state.ellie().balancer.explain(&name, &tags).map_err(|_| Error::service_not_found(&name))?;
-    let picked =
-        explained.candidates.iter().find(|c| explained.pick.as_ref() == Some(&c.instance.registration.id));
-    let instance = picked.map(|c| view(&state).instance(&c.instance));
-    if instance.is_none() && !explain {
+    let resolved = resolved(&state, &name, &tags, explain)?;
+    if resolved.instance.is_none() && !explain {
         let detail = format!("no instance of `{name}` can be sent traffic now; add ?explain=true to see why");
         return Err(Error::new(kind::NO_INSTANCE, detail));
     }
+    Ok(Json(resolved))
+}
+
+/// What would be picked now; with `explain`, every instance beside it.
+pub(super) fn resolved(state: &AdminState, name: &str, tags: &[&str], explain: bool) -> Result<Resolved> {
+    let explained = state.ellie().balancer.explain(name, tags).map_err(|_| Error::service_not_found(name))?;
+    let picked =
+        explained.candidates.iter().find(|c| explained.pick.as_ref() == Some(&c.instance.registration.id));
+    let instance = picked.map(|c| view(state).instance(&c.instance));
     let candidates = match explain {
         false => Vec::new(),
         true => explained.candidates.iter().map(|c| candidate(c, explained.pick.as_ref())).collect(),
     };
-    Ok(Json(Resolved {
-        service: name,
+    Ok(Resolved {
+        service: name.to_owned(),
         strategy: explained.strategy.as_str().into(),
         level: wire::level(explained.level).into(),
         instance,
         candidates,
-    }))
+    })
 }
 
 fn candidate(c: &balancer::Candidate, pick: Option<&ellie_core::InstanceId>) -> Candidate {

@@ -136,10 +136,15 @@ fn rate_limit(value: Value, faults: &mut Faults) -> Option<RateLimitDraft> {
     Some(draft)
 }
 
+/// All routes, in the order in which they win over each other.
+pub(super) fn all(state: &AdminState) -> impl Iterator<Item = Route> + use<> {
+    state.ellie().gateway.routes().into_iter().map(|r| sent(&r))
+}
+
 /// `GET /routes`
 pub(super) async fn list(State(state): State<AdminState>, uri: Uri) -> Result<Json<Routes>> {
     Query::new(uri.query()).finish()?;
-    let routes: Vec<Route> = state.ellie().gateway.routes().iter().map(|r| sent(r)).collect();
+    let routes: Vec<Route> = all(&state).collect();
     Ok(Json(Routes { count: routes.len(), routes }))
 }
 

@@ -139,19 +139,25 @@ pub(super) async fn one(
     }
     let registry = state.ellie().registry();
     let index = registry.service_index(&key);
-    let snapshot = registry.snapshot();
-    let Some(service) = snapshot.service(&name) else {
+    let Some(detail) = detail(&state, &name, &filter) else {
         return Err(Error::service_not_found(&name)
             .with_header(http::HeaderName::from_static(INDEX_HEADER), HeaderValue::from(index)));
     };
-    let view = view(&state);
+    Ok(with_index(detail.index, Json(detail)))
+}
+
+/// One service as it is now, with the instances that `filter` lets through.
+pub(super) fn detail(state: &AdminState, name: &str, filter: &Filter) -> Option<ServiceDetail> {
+    let snapshot = state.ellie().registry().snapshot();
+    let service = snapshot.service(name)?;
+    let view = view(state);
     let selection = select::<&str>(service, &[], view.panic_threshold);
     let instances = filter.apply(&view, service);
-    let detail = ServiceDetail {
+    Some(ServiceDetail {
         index: service.index,
         status: wire::status(service.status()),
         level: wire::level(selection.level).into(),
-        strategy: state.ellie().balancer.strategy(Some(&name)).as_str().into(),
+        strategy: state.ellie().balancer.strategy(Some(name)).as_str().into(),
         healthy: service.counts.healthy,
         degraded: service.counts.degraded,
         unhealthy: service.counts.unhealthy,
@@ -160,9 +166,8 @@ pub(super) async fn one(
         count: instances.len(),
         dependencies: service.dependencies().map(Into::into).collect(),
         instances,
-        name,
-    };
-    Ok(with_index(detail.index, Json(detail)))
+        name: name.to_owned(),
+    })
 }
 
 /// Waits until the registry's index is beyond the one given. An index from another life of the process returns at once.

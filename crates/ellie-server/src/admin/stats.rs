@@ -76,7 +76,8 @@ fn health_checks(state: &AdminState) -> HealthCheckStats {
     }
 }
 
-fn balance(s: &ellie_gateway::cluster::ServiceStats) -> ServiceBalance {
+/// How one service is balanced.
+pub(super) fn balance(s: &ellie_gateway::cluster::ServiceStats) -> ServiceBalance {
     ServiceBalance {
         strategy: s.strategy.as_str().into(),
         level: wire::level(s.level).into(),

@@ -4,11 +4,11 @@ use super::args::{BreakerTarget, BreakersArgs, BreakersCommand, Note};
 use super::client::segment;
 use super::context::Context;
 use super::error::{Code, Error, Result};
-use super::output::{percent, span, span_ms};
 use super::table::{Align::*, BOLD, Cell, Column, status};
+use crate::say::{percent, span};
+use crate::why::breaker_next;
 use ellie_api::request::Force;
 use ellie_api::{Breaker, Breakers};
-use std::time::Duration;
 use ureq::http::Method;
 
 pub(super) fn run(ctx: &Context, args: &BreakersArgs) -> Result<()> {
@@ -60,27 +60,10 @@ pub(super) fn table(ctx: &Context, breakers: &[Breaker]) -> String {
             percent(b.failure_rate).into(),
             b.totals.rejected.to_string().into(),
             format!("{}×", b.totals.opened).into(),
-            next(b).into(),
+            breaker_next(b).into(),
         ]
     };
     ctx.out.table(&columns, &breakers.iter().map(row).collect::<Vec<_>>())
-}
-
-/// What happens next to a breaker.
-pub(super) fn next(b: &Breaker) -> String {
-    match (&b.forced, b.state, b.retry_in) {
-        (Some(f), ..) => match f.left {
-            Some(left) => format!("forced {} for {}", f.state, span_ms(left)),
-            None => format!("forced {} until reset", f.state),
-        },
-        (None, ellie_api::BreakerState::Open, Some(ms)) => {
-            format!("probe in {}", span(Duration::from_millis(ms).max(Duration::from_millis(1))))
-        }
-        (None, ellie_api::BreakerState::HalfOpen, _) => {
-            format!("{}/{} probes succeeded", b.probe_successes, b.config.success_threshold)
-        }
-        _ => String::new(),
-    }
 }
 
 fn force(ctx: &Context, target: &BreakerTarget, action: &str, state: &str) -> Result<()> {

@@ -6,8 +6,8 @@ use super::args::{
 use super::client::{Client, segment};
 use super::context::Context;
 use super::error::{Code, Error, Result};
-use super::output::{span, until};
 use super::table::{BOLD, style_of};
+use crate::say::{span, until};
 use ellie_api::instance::{HealthCheck, Mark};
 use ellie_api::request::{Drain, Maintenance, Weight};
 use ellie_api::{Instance, Registered, Registration, ServiceDetail, Status};

@@ -95,7 +95,7 @@ fn server(ctx: &Context, found: &mut Findings) -> Result<bool> {
                 health.dependencies.iter().filter(|(_, up)| !**up).map(|(name, _)| name.as_str()).collect();
             let down =
                 if down.is_empty() { String::new() } else { format!("; not available: {}", down.join(", ")) };
-            let up = super::output::span(Duration::from_secs(health.uptime));
+            let up = crate::say::span(Duration::from_secs(health.uptime));
             let text =
                 format!("ellie {} at {}, up {up}, {}{down}", health.version, client.base(), health.status);
             found.add(level, "server", text);

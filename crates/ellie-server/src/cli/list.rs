@@ -6,8 +6,8 @@ use super::args::{
 use super::client::{query, segment};
 use super::context::Context;
 use super::error::{Code, Error, Result};
-use super::output::{ago, millis, percent, span_ms};
 use super::table::{Align::*, BOLD, Cell, Column, DIM, status, style_of, wrap};
+use crate::say::{ago, millis, percent, span_ms};
 use ellie_api::request::StrategyChange;
 use ellie_api::{Health, Instance, Resolved, Service, ServiceDetail, Services, Stats};
 use std::collections::BTreeSet;

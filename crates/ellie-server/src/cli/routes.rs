@@ -4,8 +4,9 @@ use super::args::{AddRouteArgs, RoutesArgs, RoutesCommand};
 use super::client::segment;
 use super::context::Context;
 use super::error::{Code, Error, Result};
-use super::output::{span, span_ms};
 use super::table::{Align::*, BOLD, Cell, Column, DIM};
+use crate::say::{span, span_ms};
+use crate::why::methods;
 use ellie_api::route::Methods;
 use ellie_api::{RateLimit, Route, Routes};
 use std::collections::BTreeMap;
@@ -29,15 +30,6 @@ fn list(ctx: &Context) -> Result<()> {
             text.push_str(&table(ctx, &all.routes));
         }
     })
-}
-
-/// A route's methods in a few words.
-pub(super) fn methods(r: &Route) -> String {
-    match &r.method {
-        None => "*".into(),
-        Some(Methods::One(one)) => one.clone(),
-        Some(Methods::Many(many)) => many.join(","),
-    }
 }
 
 fn wanted(pairs: &[(String, String)]) -> BTreeMap<String, Option<String>> {

@@ -1,7 +1,7 @@
 use super::args::{BreakersCommand, Cli, Command, RoutesCommand, ServicesCommand, TokenCommand, Weight};
-use super::output::span;
 use crate::auth::Scope;
 use crate::config::{DEFAULT_FILE, Setting, Sources};
+use crate::say::span;
 use clap::{CommandFactory, Parser};
 use std::time::Duration;
 

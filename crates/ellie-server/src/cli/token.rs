@@ -3,9 +3,9 @@
 use super::args::{TokenArgs, TokenCommand};
 use super::context::Context;
 use super::error::{Code, Error, Result};
-use super::output::{ago, until};
 use super::table::{Align::*, BOLD, Cell, Column, DIM, YELLOW};
 use crate::auth::{self, TOKENS_FILE};
+use crate::say::{ago, until};
 use ellie_core::Now;
 use std::io;
 use std::path::Path;

@@ -1,10 +1,12 @@
 //! What the dashboard's pages read beside the API: the stream of everything, its history, and what a page of one
 //! thing shows. Served below `/api/ui/` at the dashboard's listener alone. Reading changes nothing.
 
+mod detail;
 mod figures;
 mod history;
 mod meter;
 mod picture;
+mod route_test;
 mod sampler;
 mod stream;
 mod track;
@@ -15,7 +17,7 @@ mod tests;
 use super::state::AdminState;
 use super::wire;
 use crate::app::Addresses;
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Extension, Router};
 use ellie_api::ui::Mode;
 use ellie_core::Now;
@@ -103,5 +105,8 @@ pub(crate) fn calls(ui: Shared) -> Router<AdminState> {
     Router::new()
         .route("/ui/stream", get(stream::stream))
         .route("/ui/history", get(track::history))
+        .route("/ui/service/{name}", get(detail::service))
+        .route("/ui/instance/{name}/{id}", get(detail::instance))
+        .route("/ui/route-test", post(route_test::route_test))
         .layer(Extension(ui))
 }

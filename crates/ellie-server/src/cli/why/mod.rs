@@ -1,19 +1,14 @@
 //! `ellie why`: every reason why a service or an instance is, or is not, discoverable and routable, from the running
 //! system, and what to do next.
 
-mod analyse;
 mod print;
-mod report;
-
-#[cfg(test)]
-mod tests;
 
 use super::args::WhyArgs;
 use super::client::{Client, query, segment};
 use super::context::Context;
 use super::error::{Code, Error, Result};
 use crate::config::nearest;
-use analyse::Facts;
+use crate::why::{self, Facts};
 use ellie_api::health::NamedHealth;
 use ellie_api::{Breakers, Events, Resolved, Routes, ServiceDetail, Services, Stats};
 
@@ -47,7 +42,7 @@ pub(super) fn run(ctx: &Context, args: &WhyArgs) -> Result<()> {
         tags: args.tag.clone(),
         detail,
     };
-    let report = analyse::report(&facts, args.id.as_deref());
+    let report = why::report(&facts, args.id.as_deref());
     ctx.out.print_one(&report, |r| r.verdict.clone(), |text| print::report(text, &report, ctx.out.width()))
 }
 
@@ -75,7 +70,7 @@ fn unknown_service(client: &Client, name: &str) -> Error {
         error = error.because(format!("registered are {}{more}", names.join(", ")));
     }
     for event in events(client, name).iter().rev().take(3) {
-        error = error.because(analyse::event_line(event));
+        error = error.because(why::event_line(event));
     }
     let routes = client.get::<Routes>("/routes").map_or_else(|_| Vec::new(), |all| all.routes);
     for route in routes.iter().filter(|r| r.service_name == name) {
@@ -105,10 +100,27 @@ fn unknown_instance(client: &Client, detail: &ServiceDetail, id: &str) -> Error 
     }
     let gone = events(client, name).into_iter().filter(|e| e.instance.as_deref() == Some(id));
     for event in gone.collect::<Vec<_>>().iter().rev().take(3) {
-        error = error.because(analyse::event_line(event));
+        error = error.because(why::event_line(event));
     }
     error.try_(match near {
         Some(near) => format!("ellie why {name} {near}"),
         None => format!("ellie instances {name}"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::why::tests::{facts, instance};
+
+    #[test]
+    fn text_and_json_tell_the_same() {
+        let r = why::report(&facts(vec![instance("a\u{1b}[2J")]), None);
+        let mut text = String::new();
+        print::report(&mut text, &r, Some(80));
+        let plain = anstream::adapter::strip_str(&text).to_string();
+        assert!(plain.contains(&r.verdict) && plain.contains("GET http://127.0.0.1:3001/health"));
+        assert!(plain.lines().all(|l| l.chars().count() <= 80), "{plain}");
+        assert_eq!(serde_json::to_value(&r).unwrap()["try"][0], r.hints[0]);
+    }
 }

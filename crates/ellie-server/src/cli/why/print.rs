@@ -1,7 +1,7 @@
 //! A report as text.
 
-use super::report::{Finding, Level, Report};
 use crate::cli::table::{BOLD, DIM, GREEN, RED, YELLOW, clean, wrap};
+use ellie_api::ui::{Finding, Level, Why as Report};
 use std::fmt::Write;
 
 /// The topics' column.
@@ -42,7 +42,7 @@ fn line(text: &mut String, finding: &Finding, width: Option<usize>) {
     let room = width.map_or(usize::MAX, |w| w.saturating_sub(TOPIC + 5).max(20));
     let mut lines = wrap(&finding.text, room).into_iter();
     let first = lines.next().unwrap_or_default();
-    let _ = writeln!(text, "  {style}{mark}{style:#} {:<TOPIC$} {first}", finding.topic);
+    let _ = writeln!(text, "  {style}{mark}{style:#} {:<TOPIC$} {first}", &finding.topic);
     let indent = TOPIC + 5;
     for more in lines {
         let _ = writeln!(text, "{:indent$}{more}", "");

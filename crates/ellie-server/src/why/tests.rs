@@ -1,12 +1,12 @@
 //! One fact at a time: what is found, and what to try.
 
-use super::analyse::{Facts, report};
-use super::report::{Level, Report};
+use super::{Facts, report};
 use ellie_api::stats::{InstanceBalance, ServiceBalance};
+use ellie_api::ui::{Level, Why as Report};
 use ellie_api::{Breaker, Instance, ServiceDetail, Status};
 use serde_json::json;
 
-fn instance(id: &str) -> Instance {
+pub(crate) fn instance(id: &str) -> Instance {
     serde_json::from_value(json!({
         "id": id, "name": "users", "version": "1.0.0", "host": "127.0.0.1", "port": 3001, "protocol": "http",
         "healthEndpoint": "/health", "tags": ["api"], "weight": 1, "registeredWeight": 1,
@@ -19,7 +19,7 @@ fn instance(id: &str) -> Instance {
     .unwrap()
 }
 
-fn facts(instances: Vec<Instance>) -> Facts {
+pub(crate) fn facts(instances: Vec<Instance>) -> Facts {
     let count = |s: Status| instances.iter().filter(|i| i.status == s).count();
     Facts {
         detail: ServiceDetail {
@@ -157,15 +157,4 @@ fn an_ejected_instance_and_a_missing_route_are_told() {
     assert_eq!(found(&r, "a", "outlier").1, "ejected for 30s more after too many failures in a row");
     assert_eq!(said(&r, "routes").0, Level::Info);
     assert!(r.hints.iter().any(|h| h.starts_with("ellie routes add")), "{:?}", r.hints);
-}
-
-#[test]
-fn text_and_json_tell_the_same() {
-    let r = report(&facts(vec![instance("a\u{1b}[2J")]), None);
-    let mut text = String::new();
-    super::print::report(&mut text, &r, Some(80));
-    let plain = anstream::adapter::strip_str(&text).to_string();
-    assert!(plain.contains(&r.verdict) && plain.contains("GET http://127.0.0.1:3001/health"));
-    assert!(plain.lines().all(|l| l.chars().count() <= 80), "{plain}");
-    assert_eq!(serde_json::to_value(&r).unwrap()["try"][0], r.hints[0]);
 }

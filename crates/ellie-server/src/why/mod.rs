@@ -1,34 +1,70 @@
-//! From facts to findings. Pure: no server is asked here.
+//! Every reason why a service or an instance is, or is not, discoverable and routable, for `ellie why` and the
+//! dashboard. From facts to findings: no server is asked here.
 
-use super::report::{Finding, InstanceReport, Level, Report};
-use crate::cli::breakers::next as breaker_next;
-use crate::cli::output::{ago, clock, millis, percent, span_ms, until};
+#[cfg(test)]
+pub(crate) mod tests;
+
+use crate::say::{ago, clock, millis, percent, span, span_ms, until};
 use ellie_api::health::NamedHealth;
 use ellie_api::instance::Mark;
 use ellie_api::resolve::Candidate;
+use ellie_api::route::Methods;
 use ellie_api::stats::ServiceBalance;
+use ellie_api::ui::{Finding, Level, Why as Report, WhyInstance as InstanceReport};
 use ellie_api::{Breaker, BreakerState, Event, Instance, Resolved, Route, ServiceDetail, Status};
+use std::time::Duration;
 
-/// What was asked of the server.
+/// What is known.
 #[derive(Clone, Debug)]
-pub(super) struct Facts {
-    pub(super) detail: ServiceDetail,
-    pub(super) resolved: Option<Resolved>,
-    pub(super) health: Option<NamedHealth>,
-    pub(super) breaker: Option<Breaker>,
-    pub(super) routes: Vec<Route>,
-    pub(super) balance: Option<ServiceBalance>,
-    pub(super) events: Vec<Event>,
-    pub(super) tags: Vec<String>,
+pub(crate) struct Facts {
+    pub(crate) detail: ServiceDetail,
+    pub(crate) resolved: Option<Resolved>,
+    pub(crate) health: Option<NamedHealth>,
+    pub(crate) breaker: Option<Breaker>,
+    pub(crate) routes: Vec<Route>,
+    pub(crate) balance: Option<ServiceBalance>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) tags: Vec<String>,
+}
+
+fn finding(level: Level, topic: &str, text: impl Into<String>) -> Finding {
+    Finding { level, topic: topic.into(), text: text.into(), details: Vec::new() }
+}
+
+/// A route's methods in a few words.
+pub(crate) fn methods(r: &Route) -> String {
+    match &r.method {
+        None => "*".into(),
+        Some(Methods::One(one)) => one.clone(),
+        Some(Methods::Many(many)) => many.join(","),
+    }
+}
+
+/// What happens next to a breaker.
+pub(crate) fn breaker_next(b: &Breaker) -> String {
+    match (&b.forced, b.state, b.retry_in) {
+        (Some(f), ..) => match f.left {
+            Some(left) => format!("forced {} for {}", f.state, span_ms(left)),
+            None => format!("forced {} until reset", f.state),
+        },
+        (None, BreakerState::Open, Some(ms)) => {
+            format!("probe in {}", span(Duration::from_millis(ms).max(Duration::from_millis(1))))
+        }
+        (None, BreakerState::HalfOpen, _) => {
+            format!("{}/{} probes succeeded", b.probe_successes, b.config.success_threshold)
+        }
+        _ => String::new(),
+    }
 }
 
 /// An event in a line, with its age.
-pub(super) fn event_line(e: &Event) -> String {
+pub(crate) fn event_line(e: &Event) -> String {
     let instance = e.instance.as_ref().map_or_else(String::new, |id| format!(" {id}"));
     format!("{} {}{instance}: {} (by {})", ago(&e.at), e.kind, e.message, e.actor)
 }
 
-pub(super) fn report(f: &Facts, id: Option<&str>) -> Report {
+/// What the facts say, of the whole service or of one instance.
+pub(crate) fn report(f: &Facts, id: Option<&str>) -> Report {
     let name = &f.detail.name;
     let shown = || f.detail.instances.iter().filter(|i| id.is_none_or(|id| i.id == id));
     let instances: Vec<InstanceReport> = shown().map(|i| instance(f, i)).collect();
@@ -89,7 +125,7 @@ fn candidate<'f>(f: &'f Facts, id: &str) -> Option<&'f Candidate> {
 
 fn service(f: &Facts, hints: &mut Vec<String>) -> Vec<Finding> {
     let (d, name) = (&f.detail, &f.detail.name);
-    let mut findings = vec![Finding::new(
+    let mut findings = vec![finding(
         Level::Ok,
         "registered",
         format!(
@@ -98,12 +134,12 @@ fn service(f: &Facts, hints: &mut Vec<String>) -> Vec<Finding> {
         ),
     )];
     match d.level.as_str() {
-        "degraded" => findings.push(Finding::new(
+        "degraded" => findings.push(finding(
             Level::Warning,
             "level",
             "fewer than half are healthy, so degraded instances get traffic too",
         )),
-        "panic" => findings.push(Finding::new(
+        "panic" => findings.push(finding(
             Level::Warning,
             "level",
             "fewer than discovery.panic_threshold are healthy, so every instance gets traffic",
@@ -113,7 +149,7 @@ fn service(f: &Facts, hints: &mut Vec<String>) -> Vec<Finding> {
     if !f.tags.is_empty() {
         let matching = d.instances.iter().filter(|i| missing_tags(&f.tags, i).is_empty()).count();
         let level = if matching == 0 { Level::Problem } else { Level::Ok };
-        let mut finding = Finding::new(
+        let mut found = finding(
             level,
             "tags",
             format!("{matching} of {} instances have {}", d.instances.len(), f.tags.join(" and ")),
@@ -123,23 +159,23 @@ fn service(f: &Facts, hints: &mut Vec<String>) -> Vec<Finding> {
                 d.instances.iter().flat_map(|i| i.tags.iter().map(String::as_str)).collect();
             all.sort_unstable();
             all.dedup();
-            finding.details.push(if all.is_empty() {
+            found.details.push(if all.is_empty() {
                 "no instance has any tag".into()
             } else {
                 format!("tags there are: {}", all.join(", "))
             });
             hints.push(format!("ellie resolve {name}    # without tags"));
         }
-        findings.push(finding);
+        findings.push(found);
     }
     findings.push(strategy(f));
     findings.push(breaker(f, hints));
     findings.push(routes(f, hints));
     findings.extend(dependencies(f, hints));
     if let Some(event) = f.events.last() {
-        let mut finding = Finding::new(Level::Info, "last event", event_line(event));
-        finding.details = f.events.iter().rev().skip(1).take(2).map(event_line).collect();
-        findings.push(finding);
+        let mut found = finding(Level::Info, "last event", event_line(event));
+        found.details = f.events.iter().rev().skip(1).take(2).map(event_line).collect();
+        findings.push(found);
     }
     findings
 }
@@ -158,13 +194,13 @@ fn strategy(f: &Facts) -> Finding {
         Some(b) if b.failure_rate >= 0.05 => Level::Warning,
         _ => Level::Ok,
     };
-    Finding::new(level, "balancer", text)
+    finding(level, "balancer", text)
 }
 
 fn breaker(f: &Facts, hints: &mut Vec<String>) -> Finding {
     let name = &f.detail.name;
     let Some(b) = &f.breaker else {
-        return Finding::new(Level::Ok, "breaker", "closed: no request has gone through it yet");
+        return finding(Level::Ok, "breaker", "closed: no request has gone through it yet");
     };
     let c = &b.config;
     let counted = format!(
@@ -186,10 +222,10 @@ fn breaker(f: &Facts, hints: &mut Vec<String>) -> Finding {
             (Level::Problem, format!("open{since}: requests are refused with 503; {}", breaker_next(b)))
         }
     };
-    let mut finding = Finding::new(level, "breaker", text);
+    let mut found = finding(level, "breaker", text);
     if b.state != BreakerState::Closed {
-        finding.details.push(counted);
-        finding.details.push(format!(
+        found.details.push(counted);
+        found.details.push(format!(
             "opens on {} failures that are at least {} of the calls; closes after {} successful probes",
             c.failure_threshold,
             percent(c.minimum_failure_rate),
@@ -197,7 +233,7 @@ fn breaker(f: &Facts, hints: &mut Vec<String>) -> Finding {
         ));
     }
     if let Some(t) = &b.last_transition {
-        finding.details.push(format!(
+        found.details.push(format!(
             "{} ago {} → {}: {}",
             span_ms(t.ago),
             t.from,
@@ -205,7 +241,7 @@ fn breaker(f: &Facts, hints: &mut Vec<String>) -> Finding {
             t.cause.replace('_', " ")
         ));
     }
-    finding
+    found
 }
 
 fn routes(f: &Facts, hints: &mut Vec<String>) -> Finding {
@@ -213,7 +249,7 @@ fn routes(f: &Facts, hints: &mut Vec<String>) -> Finding {
     let own: Vec<&Route> = f.routes.iter().filter(|r| r.service_name == *name).collect();
     if own.is_empty() {
         hints.push(format!("ellie routes add '/{name}/*' {name} --target-path /"));
-        return Finding::new(
+        return finding(
             Level::Info,
             "routes",
             "none leads to it: it can be discovered, but not called through the gateway",
@@ -223,14 +259,14 @@ fn routes(f: &Facts, hints: &mut Vec<String>) -> Finding {
         format!(
             "{}: {} {}{}",
             r.id.as_deref().unwrap_or_default(),
-            crate::cli::routes::methods(r),
+            methods(r),
             r.host.as_deref().unwrap_or_default(),
             r.path
         )
     };
-    let mut finding = Finding::new(Level::Ok, "routes", of(own[0]));
-    finding.details = own[1..].iter().take(5).map(|r| of(r)).collect();
-    finding
+    let mut found = finding(Level::Ok, "routes", of(own[0]));
+    found.details = own[1..].iter().take(5).map(|r| of(r)).collect();
+    found
 }
 
 fn dependencies(f: &Facts, hints: &mut Vec<String>) -> Option<Finding> {
@@ -252,7 +288,7 @@ fn dependencies(f: &Facts, hints: &mut Vec<String>) -> Option<Finding> {
         hints.push(format!("ellie why {first}"));
     }
     let level = if down.is_empty() { Level::Ok } else { Level::Warning };
-    Some(Finding::new(level, "dependencies", parts.join("; ")))
+    Some(finding(level, "dependencies", parts.join("; ")))
 }
 
 fn instance(f: &Facts, i: &Instance) -> InstanceReport {
@@ -260,11 +296,7 @@ fn instance(f: &Facts, i: &Instance) -> InstanceReport {
     let missing = missing_tags(&f.tags, i);
     if !missing.is_empty() {
         let has = if i.tags.is_empty() { "none".into() } else { i.tags.join(", ") };
-        findings.push(Finding::new(
-            Level::Problem,
-            "tags",
-            format!("lacks {}; it has {has}", missing.join(", ")),
-        ));
+        findings.push(finding(Level::Problem, "tags", format!("lacks {}; it has {has}", missing.join(", "))));
     }
     findings.push(health(i));
     findings.extend(check(i));
@@ -273,15 +305,15 @@ fn instance(f: &Facts, i: &Instance) -> InstanceReport {
     findings.extend(operator(i));
     if i.standing == "degraded-standby" {
         let text = "degraded: gets traffic when fewer than half of the instances are healthy";
-        findings.push(Finding::new(Level::Problem, "standby", text));
+        findings.push(finding(Level::Problem, "standby", text));
     }
     if i.weight == 0 && i.operator.weight.is_none() {
         let text = "registered with weight 0: gets traffic only when all instances have weight 0";
-        findings.push(Finding::new(Level::Problem, "weight", text));
+        findings.push(finding(Level::Problem, "weight", text));
     }
     if let Some(ms) = ejected(f, &i.id) {
         let text = format!("ejected for {} more after too many failures in a row", span_ms(ms));
-        findings.push(Finding::new(Level::Problem, "outlier", text));
+        findings.push(finding(Level::Problem, "outlier", text));
     }
     findings.extend(balance(f, i));
     InstanceReport {
@@ -304,7 +336,7 @@ fn health(i: &Instance) -> Finding {
     if i.consecutive_failures > 1 {
         text.push_str(&format!("; {} checks failed in a row", i.consecutive_failures));
     }
-    Finding::new(level, "health", text)
+    finding(level, "health", text)
 }
 
 fn check(i: &Instance) -> Option<Finding> {
@@ -312,7 +344,7 @@ fn check(i: &Instance) -> Option<Finding> {
     let kind = c.kind.as_deref().unwrap_or("tcp");
     let what = match kind {
         "none" => {
-            return Some(Finding::new(
+            return Some(finding(
                 Level::Info,
                 "check",
                 "none: counts as healthy as long as it is registered",
@@ -324,29 +356,25 @@ fn check(i: &Instance) -> Option<Finding> {
     };
     let every = c.interval.map_or_else(String::new, |ms| format!(" every {}", span_ms(ms)));
     let within = c.timeout.map_or_else(String::new, |ms| format!(", timeout {}", span_ms(ms)));
-    let mut finding = Finding::new(Level::Info, "check", format!("{what}{every}{within}"));
+    let mut found = finding(Level::Info, "check", format!("{what}{every}{within}"));
     match &i.last_check {
         Some(last) => {
-            finding.details.push(format!(
-                "{} after {}: {}",
-                ago(&last.at),
-                millis(last.took_ms),
-                last.output
-            ));
+            found.details.push(format!("{} after {}: {}", ago(&last.at), millis(last.took_ms), last.output));
             let down = last.body.iter().flat_map(|b| &b.dependencies).filter(|(_, up)| !**up);
             let down: Vec<&str> = down.map(|(name, _)| name.as_str()).collect();
             if !down.is_empty() {
-                finding.level = Level::Warning;
-                finding.details.push(format!("it reports that it can't reach {}", down.join(", ")));
+                found.level = Level::Warning;
+                found.details.push(format!("it reports that it can't reach {}", down.join(", ")));
             }
         }
-        None if kind != "ttl" => finding.details.push("no result yet".into()),
+        None if kind != "ttl" => found.details.push("no result yet".into()),
         None => {}
     }
-    Some(finding)
+    Some(found)
 }
 
-fn check_url(i: &Instance) -> String {
+/// What an HTTP check asks for.
+pub(crate) fn check_url(i: &Instance) -> String {
     let scheme = if i.protocol == "https" { "https" } else { "http" };
     let path = i.health_check.path.as_deref().or(i.health_endpoint.as_deref()).unwrap_or("/health");
     format!("{scheme}://{}{path}", i.authority())
@@ -361,9 +389,9 @@ fn transitions(i: &Instance) -> Option<Finding> {
         .map(|t| format!("{} {} → {}: {}", clock(&t.at), t.from, t.to, t.reason))
         .collect();
     let (first, rest) = last.split_first()?;
-    let mut finding = Finding::new(Level::Info, "history", first.clone());
-    finding.details = rest.to_vec();
-    Some(finding)
+    let mut found = finding(Level::Info, "history", first.clone());
+    found.details = rest.to_vec();
+    Some(found)
 }
 
 fn lease(i: &Instance) -> Option<Finding> {
@@ -377,7 +405,7 @@ fn lease(i: &Instance) -> Option<Finding> {
     let text =
         format!("{} of {}, {renewed}: removed unless renewed by a heartbeat", ends, span_ms(lease.ttl));
     let level = if lease.renewed_at.is_some() { Level::Ok } else { Level::Info };
-    Some(Finding::new(level, "lease", text))
+    Some(finding(level, "lease", text))
 }
 
 fn marked(mark: &Mark) -> String {
@@ -392,15 +420,15 @@ fn marked(mark: &Mark) -> String {
 fn operator(i: &Instance) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(mark) = &i.operator.maintenance {
-        findings.push(Finding::new(Level::Problem, "maintenance", marked(mark)));
+        findings.push(finding(Level::Problem, "maintenance", marked(mark)));
     }
     if let Some(mark) = &i.operator.draining {
-        findings.push(Finding::new(Level::Problem, "draining", marked(mark)));
+        findings.push(finding(Level::Problem, "draining", marked(mark)));
     }
     if let Some(w) = &i.operator.weight {
         let level = if w.weight == 0 { Level::Problem } else { Level::Info };
         let text = format!("{} in place of {}, {}", w.weight, i.registered_weight, marked(&w.mark));
-        findings.push(Finding::new(level, "weight", text));
+        findings.push(finding(level, "weight", text));
     }
     findings
 }
@@ -418,17 +446,17 @@ fn balance(f: &Facts, i: &Instance) -> Vec<Finding> {
             percent(score.failure_rate),
             score.in_flight
         );
-        let mut finding = Finding::new(if score.sick { Level::Warning } else { Level::Ok }, "score", text);
+        let mut found = finding(if score.sick { Level::Warning } else { Level::Ok }, "score", text);
         if score.sick {
-            finding.details.push(match score.retry_in_ms {
+            found.details.push(match score.retry_in_ms {
                 Some(ms) => format!("the balancer turns away from it and tries it again in {}", span_ms(ms)),
                 None => "the balancer turns away from it, and tries it now and then".into(),
             });
         }
         if score.ramp < 1.0 {
-            finding.details.push(format!("new: it is given {} of its share so far", percent(score.ramp)));
+            found.details.push(format!("new: it is given {} of its share so far", percent(score.ramp)));
         }
-        findings.push(finding);
+        findings.push(found);
     }
     if let Some(b) = f.balance.as_ref().and_then(|b| b.instances.get(&i.id)) {
         let asked = b.successes + b.failures + b.timeouts + b.cancelled;
@@ -437,7 +465,7 @@ fn balance(f: &Facts, i: &Instance) -> Vec<Finding> {
                 "{asked} so far: {} ok, {} failed, {} timed out, {} cancelled",
                 b.successes, b.failures, b.timeouts, b.cancelled
             );
-            findings.push(Finding::new(Level::Info, "requests", text));
+            findings.push(finding(Level::Info, "requests", text));
         }
     }
     findings
