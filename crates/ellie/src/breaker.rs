@@ -163,6 +163,7 @@ impl CircuitBreakerManager {
         ttl: Option<Duration>,
         reason: Option<&str>,
     ) -> Result<(), NotFound> {
+        self.ensure(name);
         self.clusters.breakers().force_open(name, ttl, self.actor.as_str(), reason, Now::read())
     }
 
@@ -176,6 +177,7 @@ impl CircuitBreakerManager {
         ttl: Option<Duration>,
         reason: Option<&str>,
     ) -> Result<(), NotFound> {
+        self.ensure(name);
         self.clusters.breakers().force_close(name, ttl, self.actor.as_str(), reason, Now::read())
     }
 
@@ -184,7 +186,17 @@ impl CircuitBreakerManager {
     /// # Errors
     /// [`NotFound`]: there is no such breaker.
     pub fn reset(&self, name: &str, reason: Option<&str>) -> Result<(), NotFound> {
+        self.ensure(name);
         self.clusters.breakers().reset(name, self.actor.as_str(), reason, Now::read())
+    }
+
+    /// A registered service has a breaker as soon as it is registered, also in the moment before the gateway's next table
+    /// makes it: an operator who registers a service and forces its breaker in one script is not told that there is none.
+    fn ensure(&self, name: &str) {
+        if self.clusters.registry().snapshot().service(name).is_some() {
+            // Where there is no room for one more, the call that follows says that there is no such breaker.
+            let _ = self.clusters.breakers().get_or_create(name, Now::read().instant);
+        }
     }
 
     /// Gives one breaker settings of its own; it is made where there is none yet.

@@ -60,16 +60,6 @@ fn one(state: &AdminState, name: &str) -> Result<Json<Breaker>> {
     Ok(Json(wire::breaker(Some(name), &breaker.snapshot(now.instant), &breaker.config(), now)))
 }
 
-/// A registered service has a breaker as soon as it is registered, also in the moment before the gateway's next table
-/// makes it: an operator who registers a service and forces its breaker in one script is not told that there is none.
-fn ensure(state: &AdminState, name: &str) {
-    let registered = state.ellie().registry().snapshot().service(name).is_some();
-    if registered {
-        // Where there is no room for one more, the call that follows says that there is no such breaker.
-        let _ = state.ellie().gateway.table().clusters().breakers().get_or_create(name, Now::read().instant);
-    }
-}
-
 /// The `ttl` (not for a reset) and `reason` of an operator's call.
 async fn terms(
     state: &AdminState,
@@ -99,7 +89,6 @@ pub(super) async fn force_open(
 ) -> Result<Json<Breaker>> {
     let (ttl, reason) = terms(&state, request, true).await?;
     let breakers = state.ellie().breakers.acting_as(caller.actor());
-    ensure(&state, &name);
     breakers.force_open(&name, ttl, reason.as_deref()).map_err(|_| not_found(&name))?;
     one(&state, &name)
 }
@@ -113,7 +102,6 @@ pub(super) async fn force_close(
 ) -> Result<Json<Breaker>> {
     let (ttl, reason) = terms(&state, request, true).await?;
     let breakers = state.ellie().breakers.acting_as(caller.actor());
-    ensure(&state, &name);
     breakers.force_close(&name, ttl, reason.as_deref()).map_err(|_| not_found(&name))?;
     one(&state, &name)
 }
@@ -127,7 +115,6 @@ pub(super) async fn reset(
 ) -> Result<Json<Breaker>> {
     let (_, reason) = terms(&state, request, false).await?;
     let breakers = state.ellie().breakers.acting_as(caller.actor());
-    ensure(&state, &name);
     breakers.reset(&name, reason.as_deref()).map_err(|_| not_found(&name))?;
     one(&state, &name)
 }
