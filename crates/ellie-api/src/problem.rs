@@ -200,6 +200,12 @@ pub const KINDS: &[Kind] = &[
         meaning: "fields of a route are invalid; `errors` lists all",
     },
     Kind {
+        uri: kind::INVALID_CONFIGURATION,
+        status: 422,
+        title: "Invalid configuration",
+        meaning: "the configuration that was read again has faults, all in `errors`; the running one stays",
+    },
+    Kind {
         uri: kind::INVALID_REQUEST,
         status: 422,
         title: "Invalid request",
@@ -270,6 +276,7 @@ pub mod kind {
     pub const UNKNOWN_HOST: &str = "urn:ellie:problem:unknown-host";
     pub const INVALID_REGISTRATION: &str = "urn:ellie:problem:invalid-registration";
     pub const INVALID_ROUTE: &str = "urn:ellie:problem:invalid-route";
+    pub const INVALID_CONFIGURATION: &str = "urn:ellie:problem:invalid-configuration";
     pub const INVALID_REQUEST: &str = "urn:ellie:problem:invalid-request";
     pub const INTERNAL: &str = "urn:ellie:problem:internal";
     pub const CHECK_FAILED: &str = "urn:ellie:problem:check-not-possible";

@@ -1,11 +1,13 @@
 //! What the dashboard's pages read beside the API: under `/api/ui/` at the dashboard's listener. Made for the pages of
 //! the same release and changed with them; programs use the API.
 
+mod config;
 mod detail;
 mod history;
 mod route_test;
 mod stream;
 
+pub use config::{Config, Origin, Pending, Setting, StaticService};
 pub use detail::{Check, Finding, InstanceDetail, Level, ServiceDetail, Why, WhyInstance};
 pub use history::{History, Resolution, Series, Track};
 pub use route_test::{Considered, RouteAnswer, RouteQuestion};

@@ -6,6 +6,7 @@
 
 mod body;
 mod breakers;
+pub(crate) mod configured;
 mod events;
 mod fields;
 mod guard;
@@ -81,6 +82,7 @@ pub(crate) fn router_with(state: AdminState, more: Router<AdminState>) -> Router
         .route("/breakers/{name}/reset", put(breakers::reset))
         .route("/load-balancer/strategy", get(strategy::get).put(strategy::set))
         .route("/events", get(events::events))
+        .route("/reload", put(configured::reload))
         .route("/health", get(system::health))
         .route("/metrics", get(system::metrics))
         .route("/openapi.json", get(system::openapi))

@@ -1,5 +1,6 @@
 //! What handlers share.
 
+use super::configured::Configured;
 use super::metrics::{Counted, Counters};
 use super::problem::{Error, Result};
 use crate::auth::Tokens;
@@ -48,6 +49,7 @@ struct Inner {
     tokens: Arc<Tokens>,
     settings: ArcSwap<Settings>,
     counters: Counters,
+    configured: Arc<Configured>,
     started: Now,
     streams: Arc<Semaphore>,
     ending: CancellationToken,
@@ -62,6 +64,7 @@ impl AdminState {
             tokens,
             settings: ArcSwap::from_pointee(settings),
             counters: Counters::default(),
+            configured: Arc::default(),
             started: Now::read(),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             ending: CancellationToken::new(),
@@ -78,6 +81,11 @@ impl AdminState {
     #[must_use]
     pub fn ellie(&self) -> &Ellie {
         &self.0.ellie
+    }
+
+    /// The configuration of the process.
+    pub(crate) fn configured(&self) -> &Arc<Configured> {
+        &self.0.configured
     }
 
     /// When it was made.

@@ -46,14 +46,22 @@ pub(super) const CALLS: &[Call] = &[
     call(Method::GET, "/load-balancer/strategy", Scope::Read),
     call(Method::PUT, "/load-balancer/strategy", Scope::Operate),
     call(Method::GET, "/events", Scope::Read),
+    call(Method::PUT, "/reload", Scope::Operate),
     call(Method::GET, "/health", Scope::Read),
     call(Method::GET, "/metrics", Scope::Read),
     call(Method::GET, "/openapi.json", Scope::Read),
 ];
 
 /// What the dashboard's pages read, below `/api` at its listener alone. No part of the documented API.
-pub(super) const UI_CALLS: &[Call] =
-    &[call(Method::GET, "/ui/stream", Scope::Read), call(Method::GET, "/ui/history", Scope::Read)];
+pub(super) const UI_CALLS: &[Call] = &[
+    call(Method::GET, "/ui/stream", Scope::Read),
+    call(Method::GET, "/ui/history", Scope::Read),
+    call(Method::GET, "/ui/config", Scope::Read),
+    call(Method::GET, "/ui/service/{name}", Scope::Read),
+    call(Method::GET, "/ui/instance/{name}/{id}", Scope::Read),
+    // A question that needs a body; it changes nothing.
+    call(Method::POST, "/ui/route-test", Scope::Read),
+];
 
 /// Every call there is.
 pub(super) fn all() -> impl Iterator<Item = &'static Call> {

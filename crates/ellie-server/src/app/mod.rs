@@ -40,21 +40,21 @@ pub fn serve(resolved: &Resolved, sources: Sources) -> Result<(), Error> {
             running.operator(),
             ready::elapsed(started.wall),
         );
-        let reloading = tokio::spawn(reload::follow(
-            running.clone(),
-            level,
-            resolved.clone(),
-            sources,
-            reload,
-            stop.clone(),
-        ));
+        let reloading = running.configured().asks().map(|asks| {
+            let waiting = Vec::new();
+            let (running, current) = (running.clone(), resolved.clone());
+            let followed = reload::Reload { running, level, current, sources, waiting };
+            tokio::spawn(followed.follow(reload, asks, stop.clone()))
+        });
         systemd::ready("serving");
         // Until the end, not until `stop`: finishing requests may take longer than the watchdog's patience.
         let alive = CancellationToken::new();
         let watchdog = tokio::spawn(systemd::watchdog(alive.clone()));
         stop.cancelled().await;
         systemd::stopping();
-        reloading.abort();
+        if let Some(reloading) = reloading {
+            reloading.abort();
+        }
         running.stop(running.drain_timeout()).await;
         alive.cancel();
         // A panic of it has been told of already.

@@ -2,91 +2,110 @@
 
 use super::logging::Level;
 use super::{Running, own_entry, systemd};
+use crate::admin::configured::{Ask, Loaded, Refused};
 use crate::config::{self, Change, Resolved, Sources};
 use ellie::core::Now;
 use ellie::core::journal::Kind;
+use ellie_api::Reloaded;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 /// From the first sign of a changed file to reading it: a file that is written in place is empty for a moment.
 const SETTLE: Duration = Duration::from_millis(100);
 
-/// Follows SIGHUP (`asked`) and changes of the file until `stop`.
-pub(super) async fn follow(
-    running: Running,
-    level: Level,
-    mut current: Resolved,
-    sources: Sources,
-    asked: Arc<Notify>,
-    stop: CancellationToken,
-) {
-    let touched = Arc::new(Notify::new());
-    // Kept alive: dropping it ends the watch.
-    let _watcher = current.file.clone().and_then(|file| {
-        let touched = touched.clone();
-        config::watch::Watcher::new(file.clone(), move || touched.notify_one())
-            .map_err(|e| tracing::warn!(file = %file.display(), "changes of the file are not seen: {e}; SIGHUP reloads it"))
-            .ok()
-    });
-    // What waits for a restart is told once, however often the file is read again.
-    let mut waiting = Vec::new();
-    // What changed between reading the file and watching it is found by reading it once more.
-    touched.notify_one();
-    loop {
-        let actor = tokio::select! {
-            () = stop.cancelled() => return,
-            () = asked.notified() => "SIGHUP",
-            () = touched.notified() => {
-                tokio::time::sleep(SETTLE).await;
-                "file change"
-            }
-        };
-        systemd::reloading();
-        let next = match config::load(sources.clone()) {
-            Ok(next) => next,
-            Err(faults) => {
-                tracing::error!("the configuration is not reloaded; the running one stays:\n{faults}");
-                let message = format!("the running configuration stays: {faults}");
-                running
-                    .ellie()
-                    .journal()
-                    .record(Now::read(), own_entry(Kind::ConfigRejected, actor, message));
-                systemd::ready("serving; the last reload was rejected");
-                continue;
-            }
-        };
-        let diff = config::diff(&current, &next);
-        let next = config::in_force(&current, next);
-        if diff.live.is_empty() {
-            tracing::debug!(actor, "configuration read again: nothing to change");
-        }
-        if !diff.live.is_empty() && !apply(&running, &next, &diff.live, actor).await {
-            systemd::ready("serving; the last reload was rejected");
-            continue;
-        }
-        if next.log.level != current.log.level {
-            level.set(&next.log.level);
-        }
-        for change in diff.restart.iter().filter(|change| !waiting.contains(*change)) {
-            tracing::warn!("takes effect at the next start only: {change}");
-        }
-        waiting = diff.restart;
-        current = next;
-        systemd::ready("serving");
-    }
+/// Reads the configuration again, for whoever asks.
+pub(super) struct Reload {
+    pub(super) running: Running,
+    pub(super) level: Level,
+    pub(super) current: Resolved,
+    pub(super) sources: Sources,
+    /// What waits for a restart is told once, however often the file is read again.
+    pub(super) waiting: Vec<Change>,
 }
 
-/// Puts `next` into force, which differs from the current one by `changes`. Whether that was possible.
-async fn apply(running: &Running, next: &Resolved, changes: &[Change], actor: &str) -> bool {
-    if let Err(why) = running.reconfigure(next).await {
-        tracing::error!("the configuration is not reloaded; the running one stays: {why}");
-        running.ellie().journal().record(Now::read(), own_entry(Kind::ConfigRejected, actor, why));
-        return false;
+impl Reload {
+    /// Follows SIGHUP (`asked`), `PUT /reload` (`asks`) and changes of the file until `stop`.
+    pub(super) async fn follow(
+        mut self,
+        asked: Arc<Notify>,
+        mut asks: mpsc::Receiver<Ask>,
+        stop: CancellationToken,
+    ) {
+        let touched = Arc::new(Notify::new());
+        // Kept alive: dropping it ends the watch.
+        let _watcher = self.current.file.clone().and_then(|file| {
+            let touched = touched.clone();
+            config::watch::Watcher::new(file.clone(), move || touched.notify_one())
+                .map_err(|e| tracing::warn!(file = %file.display(), "changes of the file are not seen: {e}; SIGHUP reloads it"))
+                .ok()
+        });
+        // What changed between reading the file and watching it is found by reading it once more.
+        touched.notify_one();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = asked.notified() => drop(self.once("SIGHUP").await),
+                Some(ask) = asks.recv() => {
+                    // Who asked may have gone.
+                    let _ = ask.answer.send(self.once(&ask.actor).await);
+                }
+                () = touched.notified() => {
+                    tokio::time::sleep(SETTLE).await;
+                    drop(self.once("file change").await);
+                }
+            }
+        }
     }
-    let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
-    tracing::info!(actor, "configuration reloaded: {}", changes.join("; "));
-    running.ellie().journal().record(Now::read(), own_entry(Kind::ConfigReloaded, actor, changes.join("; ")));
-    true
+
+    /// Reads the configuration and puts it into force, or tells why not.
+    async fn once(&mut self, actor: &str) -> Result<Reloaded, Refused> {
+        systemd::reloading();
+        let done = self.attempt(actor).await;
+        match &done {
+            Ok(_) => systemd::ready("serving"),
+            Err(refused) => {
+                let why = refused.to_string();
+                tracing::error!("the configuration is not reloaded; the running one stays:\n{why}");
+                let now = Now::read();
+                self.running.configured().reject(now.wall, &why);
+                let message = format!("the running configuration stays: {why}");
+                self.running.ellie().journal().record(now, own_entry(Kind::ConfigRejected, actor, message));
+                systemd::ready("serving; the last reload was rejected");
+            }
+        }
+        done
+    }
+
+    async fn attempt(&mut self, actor: &str) -> Result<Reloaded, Refused> {
+        let next = config::load(self.sources.clone()).map_err(Refused::Faults)?;
+        let diff = config::diff(&self.current, &next);
+        let next = config::in_force(&self.current, next);
+        let said = |changes: &[Change]| changes.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let (changed, restart) = (said(&diff.live), said(&diff.restart));
+        if changed.is_empty() {
+            tracing::debug!(actor, "configuration read again: nothing to change");
+        } else {
+            self.running.reconfigure(&next).await.map_err(Refused::Impossible)?;
+            let all = changed.join("; ");
+            tracing::info!(actor, "configuration reloaded: {all}");
+            self.running.ellie().journal().record(Now::read(), own_entry(Kind::ConfigReloaded, actor, all));
+        }
+        if next.log.level != self.current.log.level {
+            self.level.set(&next.log.level);
+        }
+        for change in diff.restart.iter().filter(|change| !self.waiting.contains(*change)) {
+            tracing::warn!("takes effect at the next start only: {change}");
+        }
+        self.running.configured().set(Loaded {
+            resolved: Arc::new(next.clone()),
+            at: Now::read().wall,
+            pending: diff.restart.clone(),
+            rejected: None,
+        });
+        self.waiting = diff.restart;
+        self.current = next;
+        Ok(Reloaded { changed, restart })
+    }
 }

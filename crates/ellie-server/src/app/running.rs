@@ -3,6 +3,7 @@
 use super::ready::Addresses;
 use super::{Error, Handed, listen, own_entry, settings};
 use crate::admin;
+use crate::admin::configured::{Configured, Loaded};
 use crate::auth::{Operator, Tokens};
 use crate::config::{Backend, Resolved};
 use crate::dashboard;
@@ -27,6 +28,7 @@ struct Inner {
     addresses: Addresses,
     own: Option<(ServiceName, InstanceId)>,
     admin: admin::Control,
+    configured: Arc<Configured>,
     /// How long requests may finish after a stop; a reload can change it.
     drain_timeout: ArcSwap<Duration>,
     /// Ends the API's and the dashboard's listeners.
@@ -93,6 +95,13 @@ impl Running {
             tokens.clone(),
             settings::admin(&resolved, api_address, addresses.dashboard),
         );
+        state.configured().set(Loaded {
+            resolved: Arc::new(resolved.clone()),
+            at: Now::read().wall,
+            pending: Vec::new(),
+            rejected: None,
+        });
+        let configured = state.configured().clone();
         let control = state.control();
         let limits = settings::admin_limits(&resolved, tls);
         tasks.spawn(admin::serve(api, admin::router(state.clone()), limits.clone(), stop.clone()));
@@ -119,6 +128,7 @@ impl Running {
             addresses,
             own,
             admin,
+            configured,
             drain_timeout,
             stop,
             tasks,
@@ -143,6 +153,11 @@ impl Running {
     /// How long requests may finish after a stop, as configured last.
     pub(super) fn drain_timeout(&self) -> Duration {
         **self.0.drain_timeout.load()
+    }
+
+    /// The configuration in force, as it is told to those who ask.
+    pub(super) fn configured(&self) -> &Arc<Configured> {
+        &self.0.configured
     }
 
     /// Puts a new configuration into force; what is read only at start has to be as it was

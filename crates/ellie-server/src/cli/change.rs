@@ -1,4 +1,4 @@
-//! Commands that change an instance: register, deregister, drain, undrain, maintenance, weight.
+//! Commands that change an instance: register, deregister, check, drain, undrain, maintenance, weight.
 
 use super::args::{
     Described, ForcedTarget, MaintenanceArgs, Note, OperateArgs, RegisterArgs, Target, WeightArgs,
@@ -6,9 +6,9 @@ use super::args::{
 use super::client::{Client, segment};
 use super::context::Context;
 use super::error::{Code, Error, Result};
-use super::table::{BOLD, style_of};
-use crate::say::{span, until};
-use ellie_api::instance::{HealthCheck, Mark};
+use super::table::{BOLD, clean, style_of};
+use crate::say::{millis, span, until};
+use ellie_api::instance::{CheckResult, HealthCheck, Mark};
 use ellie_api::request::{Drain, Maintenance, Weight};
 use ellie_api::{Instance, Registered, Registration, ServiceDetail, Status};
 use ellie_core::Now;
@@ -104,6 +104,31 @@ pub(super) fn deregister(ctx: &Context, args: &ForcedTarget) -> Result<()> {
     client.send(&Method::DELETE, &path(name, id), None::<&()>).map_err(|e| unknown(e, &args.target))?;
     let value = serde_json::json!({ "name": name, "id": id, "deregistered": true });
     ctx.out.print_one(&value, |_| id.clone(), |text| text.push_str(&format!("deregistered {name} {id}\n")))
+}
+
+/// A check now. One that failed is a failure here, too, so that a script can ask.
+pub(super) fn check(ctx: &Context, target: &Target) -> Result<()> {
+    let Target { name, id } = target;
+    let at = format!("{}/check", path(name, id));
+    let result: CheckResult =
+        ctx.client()?.call(&Method::PUT, &at, None::<&()>).map_err(|e| unknown(e, target))?;
+    let verdict = result.verdict;
+    ctx.out.print_one(
+        &result,
+        |r| r.verdict.to_string(),
+        |text| {
+            let style = style_of(verdict.as_str());
+            let (took, output) = (millis(result.took_ms), clean(&result.output));
+            text.push_str(&format!(
+                "{BOLD}{name}{BOLD:#} {id}  {style}{verdict}{style:#} after {took}: {output}\n"
+            ));
+        },
+    )?;
+    if verdict == Status::Unhealthy {
+        let what = format!("the check of `{name}` {id} failed");
+        return Err(Error::new(Code::Failed, what).try_(format!("ellie why {name} {id}")));
+    }
+    Ok(())
 }
 
 pub(super) fn drain(ctx: &Context, args: &OperateArgs) -> Result<()> {

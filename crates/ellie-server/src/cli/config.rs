@@ -1,11 +1,13 @@
-//! `ellie check-config` and `ellie config show`.
+//! `ellie check-config`, `ellie config show` and `ellie reload`.
 
 use super::args::{CheckConfigArgs, ConfigArgs, ConfigCommand};
 use super::context::{Context, bad_config};
-use super::error::Result;
-use super::table::{BOLD, CYAN, DIM, YELLOW};
+use super::error::{Code, Result};
+use super::table::{BOLD, CYAN, DIM, YELLOW, clean};
 use crate::config::{Effective, Origin, Resolved, Sources};
+use ellie_api::Reloaded;
 use std::fmt::Write;
+use ureq::http::Method;
 
 pub(super) fn check(ctx: &Context, args: &CheckConfigArgs) -> Result<()> {
     let mut sources = ctx.sources(&args.settings);
@@ -38,6 +40,30 @@ pub(super) fn check(ctx: &Context, args: &CheckConfigArgs) -> Result<()> {
             );
             for warning in &resolved.warnings {
                 let _ = writeln!(text, "{YELLOW}warning:{YELLOW:#} {warning}");
+            }
+        },
+    )
+}
+
+/// Has the server read its configuration again.
+pub(super) fn reload(ctx: &Context) -> Result<()> {
+    let done: Result<Reloaded> = ctx.client()?.call(&Method::PUT, "/reload", None::<&()>);
+    let done = done.map_err(|error| match error.code {
+        Code::Failed => error.try_("ellie check-config"),
+        _ => error,
+    })?;
+    ctx.out.print_one(
+        &done,
+        |_| "reloaded".into(),
+        |text| {
+            if done.changed.is_empty() {
+                text.push_str("read again: nothing is different that can change while running\n");
+            }
+            for change in &done.changed {
+                let _ = writeln!(text, "{}", clean(change));
+            }
+            for change in &done.restart {
+                let _ = writeln!(text, "{YELLOW}at the next start:{YELLOW:#} {}", clean(change));
             }
         },
     )

@@ -66,7 +66,7 @@ impl Diff {
     }
 }
 
-fn is_at_start(key: &str) -> bool {
+pub(crate) fn is_at_start(key: &str) -> bool {
     let section = key.split('.').next().unwrap_or(key);
     AT_START.contains(&key) || AT_START.contains(&section)
 }

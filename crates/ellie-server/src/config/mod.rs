@@ -27,6 +27,7 @@ pub use fault::{Fault, Faults};
 pub use origin::{Effective, Origin};
 pub use resolved::*;
 
+pub(crate) use diff::is_at_start;
 pub(crate) use read::nearest;
 pub(crate) use show::duration as show_duration;
 

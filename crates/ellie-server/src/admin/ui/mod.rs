@@ -1,6 +1,7 @@
 //! What the dashboard's pages read beside the API: the stream of everything, its history, and what a page of one
 //! thing shows. Served below `/api/ui/` at the dashboard's listener alone. Reading changes nothing.
 
+mod config;
 mod detail;
 mod figures;
 mod history;
@@ -105,6 +106,7 @@ pub(crate) fn calls(ui: Shared) -> Router<AdminState> {
     Router::new()
         .route("/ui/stream", get(stream::stream))
         .route("/ui/history", get(track::history))
+        .route("/ui/config", get(config::config))
         .route("/ui/service/{name}", get(detail::service))
         .route("/ui/instance/{name}/{id}", get(detail::instance))
         .route("/ui/route-test", post(route_test::route_test))

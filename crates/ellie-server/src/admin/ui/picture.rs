@@ -6,7 +6,7 @@ use super::Ui;
 use bytes::Bytes;
 use ellie::policy::breaker;
 use ellie_api::instance::Operator;
-use ellie_api::ui::{Delta, Mode, Row, Service, Snapshot};
+use ellie_api::ui::{Delta, Mode, Rejected, Row, Service, Snapshot};
 use ellie_core::Now;
 use ellie_core::discovery::{Selection, Standing, select};
 use ellie_core::journal::{Event, Journal};
@@ -241,6 +241,10 @@ pub(super) fn mode(state: &AdminState, fixed: &Mode) -> Mode {
         strategy: state.ellie().balancer.strategy(None).as_str().into(),
         panic_threshold: settings.panic_threshold,
         expiry_paused: state.ellie().registry().expiry_paused(),
+        config_rejected: state.configured().get().and_then(|loaded| {
+            let (at, message) = loaded.rejected.as_ref()?;
+            Some(Rejected { at: wire::time(*at), message: message.clone() })
+        }),
         ..fixed.clone()
     }
 }

@@ -99,6 +99,8 @@ pub(crate) enum Command {
     Register(RegisterArgs),
     /// Remove an instance
     Deregister(ForcedTarget),
+    /// Check an instance's health now, beside the schedule; fails when the check does
+    Check(Target),
     /// Send an instance no new requests
     Drain(OperateArgs),
     /// Send a drained instance requests again
@@ -135,6 +137,8 @@ pub(crate) enum Command {
     CheckConfig(CheckConfigArgs),
     /// Show the configuration in force
     Config(ConfigArgs),
+    /// Have the server read its configuration again
+    Reload,
     /// Look for what is wrong with this installation
     Doctor,
     /// Make, list and revoke tokens (on the server's machine)
