@@ -14,7 +14,9 @@ missing() {
   echo "ui: skipped, $1 is missing"
   exit 0
 }
-command -v npm >/dev/null || missing "npm (Node.js 20 or later)"
+command -v npm >/dev/null || missing "npm (Node.js 20.19 or later)"
+node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' ||
+  missing "Node.js 20.19 or later (this is $(node --version))"
 
 cd ui
 npm ci --no-audit --no-fund --silent
@@ -42,4 +44,5 @@ cp -R "$before/." "../$out/"
 
 command -v "${CHROMIUM:-chromium}" >/dev/null || missing "Chromium (apt-get install chromium)"
 [ -x "$binary" ] || missing "the binary $binary"
-ELLIE_BIN=$binary npm run --silent browser
+# What hangs is ended; every wait inside has a limit of its own that is far below.
+ELLIE_BIN=$binary timeout --kill-after=10 900 npm run --silent browser

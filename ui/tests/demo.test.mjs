@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { mkdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { after, before, test } from 'node:test'
-import { Ellie, TOKEN, openBrowser, openPage, settled, shots, until } from './harness.mjs'
+import { Ellie, PATIENCE, TOKEN, openBrowser, openPage, settled, shots, until } from './harness.mjs'
 
 const SCREENS = [
   ['overview', '', 'Overview'],
@@ -51,12 +51,24 @@ async function act(page, button, fill = async () => {}) {
   const sure = dialog.locator('.sure input')
   if (await sure.count()) await sure.check()
   await dialog.locator('button[type="submit"]').click()
+  // It closes when it is done, and tells what was done.
+  await dialog.waitFor({ state: 'detached' })
   await page.locator('.toast.ok').last().waitFor()
 }
 
 async function undo(page) {
   await page.locator('.toast.ok', { has: page.getByRole('button', { name: 'Undo' }) }).last().getByRole('button', { name: 'Undo' }).click()
 }
+
+test('figures move with the traffic', async () => {
+  const page = await openPage(context, faults)
+  await page.goto(ellie.ui)
+  await settled(page, 'overview')
+  await until('requests on the screen', async () => Number((await page.locator('[data-figure="rps"]').textContent())?.replace(/[^\d.]/g, '')) > 5)
+  // Payments fails in the first seconds of every round of forty.
+  await until('an open breaker among what needs attention', async () => (await page.locator('[data-matters]').textContent())?.includes('breaker is'), 2 * PATIENCE)
+  await page.close()
+})
 
 test('every screen opens by its address, twice, with nothing wrong', async () => {
   const page = await openPage(context, faults)
@@ -69,15 +81,6 @@ test('every screen opens by its address, twice, with nothing wrong', async () =>
     await settled(page, screen)
     assert.equal(new URL(page.url()).href, shown.href, 'a reload keeps the address')
   }
-  await page.close()
-})
-
-test('figures move with the traffic', async () => {
-  const page = await openPage(context, faults)
-  await page.goto(ellie.ui)
-  await settled(page, 'overview')
-  await until('requests on the screen', async () => Number((await page.locator('[data-figure="rps"]').textContent())?.replace(/[^\d.]/g, '')) > 5)
-  await until('an open breaker among what needs attention', async () => (await page.locator('[data-matters]').textContent())?.includes('breaker is'), 40_000)
   await page.close()
 })
 
@@ -101,7 +104,7 @@ test('drain, undo, undrain; the traffic follows', async () => {
   await settled(page, 'instance')
   await named(page, 'Drain').click()
   const dialog = page.locator('dialog[open]')
-  assert.match((await dialog.locator('[data-effect]').textContent()) ?? '', /of the traffic/)
+  await until('what it would do', async () => /of the traffic/.test((await dialog.locator('[data-effect]').textContent()) ?? ''))
   assert.match((await dialog.locator('.same').textContent()) ?? '', /ellie drain users users-2.*curl -X PUT/s)
   await page.keyboard.press('Escape')
   await act(page, 'Drain', async (d) => d.getByLabel('Reason').fill('a browser test'))
@@ -160,7 +163,7 @@ test('check now adds a check', async () => {
   await settled(page, 'instance')
   const before = (await ellie.instance('payments', 'payments-1')).checks
   await act(page, 'Check now')
-  assert.match((await page.locator('.toast.ok').last().textContent()) ?? '', /payments-1 is healthy/)
+  assert.match((await page.locator('.toast.ok').last().textContent()) ?? '', /payments-1 is \w+: /)
   assert.ok((await ellie.instance('payments', 'payments-1')).checks > before)
   await page.close()
 })
@@ -199,7 +202,7 @@ test('a breaker forced open refuses; undo and reset', async () => {
   }
   await choose('Force open')
   await until('the breaker is forced open', async () => (await ellie.breaker('users')).forced?.state === 'open')
-  assert.equal((await fetch(`${ellie.gateway}/api/users/x`)).status, 503)
+  await until('a refusal', async () => (await fetch(`${ellie.gateway}/api/users/x`)).status === 503)
   await until('the screen says so', () => page.locator('.line', { hasText: 'forced open' }).first().isVisible())
   await undo(page)
   await until('the breaker is free', async () => !(await ellie.breaker('users')).forced)
@@ -207,7 +210,7 @@ test('a breaker forced open refuses; undo and reset', async () => {
   await until('the breaker is forced closed', async () => (await ellie.breaker('users')).forced?.state === 'closed')
   await choose('Reset')
   await until('the breaker is free', async () => !(await ellie.breaker('users')).forced)
-  assert.equal((await fetch(`${ellie.gateway}/api/users/x`)).status, 200)
+  await until('an answer', async () => (await fetch(`${ellie.gateway}/api/users/x`)).status === 200)
   await page.close()
 })
 
@@ -226,9 +229,7 @@ test('the strategy of one service and of all', async () => {
   await page.close()
 })
 
-test('the route tester asks the gateway’s own matcher', async (t) => {
-  const there = await fetch(new URL('../api/ui/route-test', ellie.ui), { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"path":"/"}' })
-  if (there.status === 404) return t.skip('this server has no call for it')
+test('the route tester asks the gateway’s own matcher', async () => {
   const page = await openPage(context, faults)
   await page.goto(`${ellie.ui}gateway/test?path=%2Fapi%2Forders%2F7`)
   await settled(page, 'gateway')
@@ -247,7 +248,7 @@ test('keys: palette, filter, rows, help', async () => {
   await page.keyboard.press('j')
   await page.keyboard.press('j')
   await page.keyboard.press('k')
-  assert.equal(await page.locator('.line.active').count(), 1)
+  await page.locator('.line.active').waitFor()
   await page.keyboard.press('/')
   await page.keyboard.type('users-3')
   await until('one row', async () => (await page.locator('.line').count()) === 1)

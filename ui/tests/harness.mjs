@@ -16,20 +16,27 @@ function binary() {
   return found
 }
 
-/** A port that is free now. */
-export function freePort() {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.on('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address()
-      server.close(() => resolve(port))
+/**
+ * A port that is free now, below those that the system gives to connections and to servers on port 0: between this and
+ * its use, and while a server is restarted on it, nothing else takes it by chance.
+ */
+async function freePort() {
+  for (;;) {
+    const port = 12_000 + Math.floor(Math.random() * 20_000)
+    const free = await new Promise((resolve) => {
+      const server = createServer()
+      server.once('error', () => resolve(false))
+      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
     })
-  })
+    if (free) return port
+  }
 }
 
+/** How long anything may take: it is a limit for what is broken, not for a machine that is busy. */
+export const PATIENCE = 90_000
+
 /** Looks until `look` gives something true; the last fault is told when it never does. */
-export async function until(what, look, patience = 20_000) {
+export async function until(what, look, patience = PATIENCE) {
   const end = Date.now() + patience
   let fault = ''
   for (;;) {
@@ -49,9 +56,16 @@ export class Ellie {
   static async start(command, ports) {
     const ellie = new Ellie()
     ellie.command = command
-    ellie.ports = ports ?? { api: await freePort(), dashboard: await freePort(), gateway: await freePort() }
-    await ellie.up()
-    return ellie
+    for (let left = 5; ; left--) {
+      ellie.ports = ports ?? { api: await freePort(), dashboard: await freePort(), gateway: await freePort() }
+      try {
+        await ellie.up()
+        return ellie
+      } catch (error) {
+        // Another process was faster to bind one of them.
+        if (ports || left === 0 || !/port is taken/.test(ellie.said)) throw error
+      }
+    }
   }
 
   get api() {
@@ -72,10 +86,9 @@ export class Ellie {
     this.process = spawn(binary(), [this.command, ...flags], { env: { ...process.env, ELLIE_AUTH__OPERATOR_TOKEN: TOKEN }, stdio: ['ignore', 'ignore', 'pipe'] })
     this.said = ''
     this.process.stderr.on('data', (data) => (this.said += data))
-    await until('a server that answers', async () => {
-      if (this.process.exitCode !== null) throw new Error(`it ended: ${this.said}`)
-      return (await fetch(`${this.api}/health`)).ok
-    })
+    const answers = () => fetch(`${this.api}/health`).then((answer) => answer.ok, () => false)
+    await until('a server that answers', async () => this.process.exitCode !== null || answers())
+    if (this.process.exitCode !== null) throw new Error(`the server ended: ${this.said}`)
   }
 
   async down() {
@@ -125,7 +138,7 @@ export function openBrowser() {
 /** A page that fails its test on any error it logs: a broken script, or something that the CSP forbids. */
 export async function openPage(context, faults) {
   const page = await context.newPage()
-  page.setDefaultTimeout(15_000)
+  page.setDefaultTimeout(PATIENCE)
   page.on('pageerror', (error) => faults.push(`${page.url()}: ${error.message}`))
   page.on('console', (message) => {
     if (message.type() === 'error' && !/Failed to load resource|net::ERR/.test(message.text())) faults.push(`${page.url()}: ${message.text()}`)

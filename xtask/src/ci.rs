@@ -20,6 +20,7 @@ pub(crate) fn ci(root: &Path) -> bool {
     });
     steps.step("release build", || cargo("build --release --locked --package ellie-server").run());
     steps.step("OpenAPI document", || openapi(root));
+    steps.step("dashboard", || ui(root));
     steps.step("fuzz targets", || fuzz(root));
     steps.summary()
 }
@@ -58,6 +59,14 @@ fn openapi(root: &Path) -> Outcome {
         return missing("openapi-spec-validator", "pip install openapi-spec-validator schemathesis");
     }
     Cmd::new(root, "bash", "ci/openapi.sh").args([root.join("target/release/ellie")]).run()
+}
+
+/// The front end from its sources, and a real browser against the binary that was just built.
+fn ui(root: &Path) -> Outcome {
+    if !in_ci() && !Cmd::new(root, "npm", "--version").works() {
+        return missing("npm", "Node.js 20 or later from https://nodejs.org");
+    }
+    Cmd::new(root, "bash", "ci/ui.sh").args([root.join("target/release/ellie")]).run()
 }
 
 /// Fuzz targets need a nightly compiler to run; that they still build is checked where there is one.
