@@ -37,6 +37,12 @@ pub(crate) fn ago(time: &str) -> String {
     )
 }
 
+/// Milliseconds until a time of the wire; 0 once it has passed.
+pub(crate) fn left_ms(time: &str) -> Option<u64> {
+    let left = parse(time)?.duration_since(Now::read().wall).unwrap_or_default();
+    u64::try_from(left.as_millis()).ok()
+}
+
 /// How long until a time of the wire: `in 5m`.
 pub(crate) fn until(time: &str) -> String {
     parse(time).map_or_else(

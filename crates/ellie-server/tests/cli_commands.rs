@@ -126,11 +126,11 @@ fn why_explains_and_says_what_to_try() {
     wait_until("the first check's result", || {
         ellie.get("/services/users/instances/u1").expect(200).json()["checks"].as_u64() > Some(0)
     });
-    let ran = ellie.cli(&["why", "users"]).success().stdout;
+    let ran = ellie.cli(&["why", "users"]).expect(1).stdout;
     assert!(ran.contains("users is not routable: none of its 1 instances gets traffic"), "{ran}");
     assert!(ran.contains("connection refused"), "{ran}");
     assert!(ran.contains(&format!("try: curl -i --max-time 5 http://127.0.0.1:{port}/health")), "{ran}");
-    let report = ellie.cli(&["why", "users", "u1", "-o", "json"]).success().json();
+    let report = ellie.cli(&["why", "users", "u1", "-o", "json"]).expect(1).json();
     assert_eq!(
         (&report["routable"], &report["instances"][0]["status"]),
         (&json!(false), &json!("unhealthy"))
@@ -180,12 +180,13 @@ fn routes_breakers_and_strategy() {
         ellie.cli(&["breakers", "-o", "name"]).success().stdout.contains("users")
     });
     ellie.cli(&["breakers", "force-open", "users", "--ttl", "1m"]).success();
-    let why = ellie.cli(&["why", "users"]).success().stdout;
+    let why = ellie.cli(&["why", "users"]).expect(1).stdout;
     assert!(
         why.contains("its circuit breaker is open") && why.contains("ellie breakers reset users"),
         "{why}"
     );
     ellie.cli(&["breakers", "reset", "users"]).success();
+    ellie.cli(&["why", "users"]).success();
     assert_eq!(code(&ellie.cli(&["breakers", "reset", "nobody"])), 4);
 
     ellie.cli(&["strategy", "Round-Robin"]).success();

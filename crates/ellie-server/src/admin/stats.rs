@@ -17,6 +17,7 @@ use ellie_core::Now;
 use ellie_core::discovery::select;
 use ellie_gateway::metrics::CLASSES;
 use http::Uri;
+use std::collections::BTreeMap;
 
 /// The handler.
 pub(super) async fn stats(State(state): State<AdminState>, uri: Uri) -> Result<Json<Stats>> {
@@ -119,21 +120,24 @@ fn gateway(state: &AdminState) -> GatewayStats {
         retries: stats.requests.retries,
         rate_limited: stats.requests.limited,
         responses: CLASSES.iter().zip(stats.requests.classes).map(|(c, n)| ((*c).to_owned(), n)).collect(),
-        by_route: gateway
-            .table()
-            .route_totals()
-            .into_iter()
-            .map(|(route, t)| {
-                let stats = RouteStats {
-                    service: route.service.to_string(),
-                    requests: t.answered(),
-                    in_flight: t.in_flight,
-                    abandoned: t.abandoned,
-                    retries: t.retries,
-                    rate_limited: t.limited,
-                };
-                (route.id.clone(), stats)
-            })
-            .collect(),
+        by_route: by_route(state),
     }
+}
+
+/// What the gateway counted, by route.
+pub(super) fn by_route(state: &AdminState) -> BTreeMap<String, RouteStats> {
+    let totals = state.ellie().gateway.table().route_totals().into_iter();
+    totals
+        .map(|(route, t)| {
+            let stats = RouteStats {
+                service: route.service.to_string(),
+                requests: t.answered(),
+                in_flight: t.in_flight,
+                abandoned: t.abandoned,
+                retries: t.retries,
+                rate_limited: t.limited,
+            };
+            (route.id.clone(), stats)
+        })
+        .collect()
 }

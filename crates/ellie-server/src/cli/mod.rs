@@ -76,7 +76,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Command::Services(args) => list::services(&ctx, args),
         Command::Instances(args) => list::instances(&ctx, args),
         Command::Resolve(args) => list::resolve(&ctx, args),
-        Command::Why(args) => why::run(&ctx, args),
+        Command::Why(args) => return why::run(&ctx, args),
         Command::Breakers(args) => breakers::run(&ctx, args),
         Command::Routes(args) => routes::run(&ctx, args),
         Command::Events(args) => events::events(&ctx, args),

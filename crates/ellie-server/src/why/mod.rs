@@ -1,17 +1,19 @@
 //! Every reason why a service or an instance is, or is not, discoverable and routable, for `ellie why` and the
 //! dashboard. From facts to findings: no server is asked here.
 
+mod gateway;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use crate::say::{ago, clock, millis, percent, span, span_ms, until};
+use crate::say::{ago, clock, left_ms, millis, percent, span, span_ms, until};
 use ellie_api::health::NamedHealth;
 use ellie_api::instance::Mark;
 use ellie_api::resolve::Candidate;
 use ellie_api::route::Methods;
-use ellie_api::stats::ServiceBalance;
+use ellie_api::stats::{RouteStats, ServiceBalance};
 use ellie_api::ui::{Finding, Level, Why as Report, WhyInstance as InstanceReport};
 use ellie_api::{Breaker, BreakerState, Event, Instance, Resolved, Route, ServiceDetail, Status};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What is known.
@@ -25,6 +27,10 @@ pub(crate) struct Facts {
     pub(crate) balance: Option<ServiceBalance>,
     pub(crate) events: Vec<Event>,
     pub(crate) tags: Vec<String>,
+    /// What the gateway counted, by route.
+    pub(crate) by_route: BTreeMap<String, RouteStats>,
+    /// Why leases don't end at the moment, where they don't.
+    pub(crate) expiry_paused: Option<String>,
 }
 
 fn finding(level: Level, topic: &str, text: impl Into<String>) -> Finding {
@@ -105,7 +111,7 @@ pub(crate) fn report(f: &Facts, id: Option<&str>) -> Report {
     }
 }
 
-fn missing_tags<'t>(tags: &'t [String], i: &Instance) -> Vec<&'t str> {
+pub(super) fn missing_tags<'t>(tags: &'t [String], i: &Instance) -> Vec<&'t str> {
     tags.iter().filter(|tag| !i.tags.contains(tag)).map(String::as_str).collect()
 }
 
@@ -169,8 +175,12 @@ fn service(f: &Facts, hints: &mut Vec<String>) -> Vec<Finding> {
         findings.push(found);
     }
     findings.push(strategy(f));
-    findings.push(breaker(f, hints));
-    findings.push(routes(f, hints));
+    findings.push(gateway::breaker(f, hints));
+    findings.push(gateway::routes(f, hints));
+    findings.extend(gateway::rate_limits(f));
+    if let Some(why) = &f.expiry_paused {
+        findings.push(finding(Level::Warning, "leases", format!("expiry is paused: {why}")));
+    }
     findings.extend(dependencies(f, hints));
     if let Some(event) = f.events.last() {
         let mut found = finding(Level::Info, "last event", event_line(event));
@@ -195,78 +205,6 @@ fn strategy(f: &Facts) -> Finding {
         _ => Level::Ok,
     };
     finding(level, "balancer", text)
-}
-
-fn breaker(f: &Facts, hints: &mut Vec<String>) -> Finding {
-    let name = &f.detail.name;
-    let Some(b) = &f.breaker else {
-        return finding(Level::Ok, "breaker", "closed: no request has gone through it yet");
-    };
-    let c = &b.config;
-    let counted = format!(
-        "{} failures of {} calls in the last {} ({})",
-        b.failures,
-        b.calls,
-        span_ms(c.monitoring_period),
-        percent(b.failure_rate)
-    );
-    let (level, text) = match b.state {
-        BreakerState::Closed => (Level::Ok, format!("closed: {counted}")),
-        BreakerState::HalfOpen => (Level::Warning, format!("half open, testing: {}", breaker_next(b))),
-        BreakerState::Open => {
-            hints.push(match &b.forced {
-                Some(_) => format!("ellie breakers reset {name}    # it was forced open"),
-                None => format!("ellie breakers reset {name}    # or mend {name}, and wait for the probes"),
-            });
-            let since = b.opened_for.map_or_else(String::new, |ms| format!(" since {}", span_ms(ms)));
-            (Level::Problem, format!("open{since}: requests are refused with 503; {}", breaker_next(b)))
-        }
-    };
-    let mut found = finding(level, "breaker", text);
-    if b.state != BreakerState::Closed {
-        found.details.push(counted);
-        found.details.push(format!(
-            "opens on {} failures that are at least {} of the calls; closes after {} successful probes",
-            c.failure_threshold,
-            percent(c.minimum_failure_rate),
-            c.success_threshold
-        ));
-    }
-    if let Some(t) = &b.last_transition {
-        found.details.push(format!(
-            "{} ago {} → {}: {}",
-            span_ms(t.ago),
-            t.from,
-            t.to,
-            t.cause.replace('_', " ")
-        ));
-    }
-    found
-}
-
-fn routes(f: &Facts, hints: &mut Vec<String>) -> Finding {
-    let name = &f.detail.name;
-    let own: Vec<&Route> = f.routes.iter().filter(|r| r.service_name == *name).collect();
-    if own.is_empty() {
-        hints.push(format!("ellie routes add '/{name}/*' {name} --target-path /"));
-        return finding(
-            Level::Info,
-            "routes",
-            "none leads to it: it can be discovered, but not called through the gateway",
-        );
-    }
-    let of = |r: &Route| {
-        format!(
-            "{}: {} {}{}",
-            r.id.as_deref().unwrap_or_default(),
-            methods(r),
-            r.host.as_deref().unwrap_or_default(),
-            r.path
-        )
-    };
-    let mut found = finding(Level::Ok, "routes", of(own[0]));
-    found.details = own[1..].iter().take(5).map(|r| of(r)).collect();
-    found
 }
 
 fn dependencies(f: &Facts, hints: &mut Vec<String>) -> Option<Finding> {
@@ -301,7 +239,7 @@ fn instance(f: &Facts, i: &Instance) -> InstanceReport {
     findings.push(health(i));
     findings.extend(check(i));
     findings.extend(transitions(i));
-    findings.extend(lease(i));
+    findings.extend(lease(f, i));
     findings.extend(operator(i));
     if i.standing == "degraded-standby" {
         let text = "degraded: gets traffic when fewer than half of the instances are healthy";
@@ -394,7 +332,10 @@ fn transitions(i: &Instance) -> Option<Finding> {
     Some(found)
 }
 
-fn lease(i: &Instance) -> Option<Finding> {
+/// A lease of which less than this share is left has missed a heartbeat or two.
+const ABOUT_TO_END: f64 = 1.0 / 3.0;
+
+fn lease(f: &Facts, i: &Instance) -> Option<Finding> {
     let lease = i.lease.as_ref()?;
     let ends =
         lease.expires_at.as_deref().map_or_else(|| "not running".into(), |at| format!("ends {}", until(at)));
@@ -404,8 +345,18 @@ fn lease(i: &Instance) -> Option<Finding> {
         .map_or_else(|| "never renewed".into(), |at| format!("renewed {}", ago(at)));
     let text =
         format!("{} of {}, {renewed}: removed unless renewed by a heartbeat", ends, span_ms(lease.ttl));
-    let level = if lease.renewed_at.is_some() { Level::Ok } else { Level::Info };
-    Some(finding(level, "lease", text))
+    let left = lease.expires_at.as_deref().and_then(left_ms);
+    let is_short = left.is_some_and(|ms| (ms as f64) < lease.ttl as f64 * ABOUT_TO_END);
+    let level = match (is_short, &lease.renewed_at) {
+        (true, _) => Level::Warning,
+        (false, Some(_)) => Level::Ok,
+        (false, None) => Level::Info,
+    };
+    let mut found = finding(level, "lease", text);
+    if is_short && f.expiry_paused.is_none() {
+        found.details.push("about to end: less than a third is left, so heartbeats are missing".into());
+    }
+    Some(found)
 }
 
 fn marked(mark: &Mark) -> String {

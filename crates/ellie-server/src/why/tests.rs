@@ -1,7 +1,7 @@
 //! One fact at a time: what is found, and what to try.
 
 use super::{Facts, report};
-use ellie_api::stats::{InstanceBalance, ServiceBalance};
+use ellie_api::stats::{InstanceBalance, RouteStats, ServiceBalance};
 use ellie_api::ui::{Level, Why as Report};
 use ellie_api::{Breaker, Instance, ServiceDetail, Status};
 use serde_json::json;
@@ -45,6 +45,8 @@ pub(crate) fn facts(instances: Vec<Instance>) -> Facts {
         balance: None,
         events: Vec::new(),
         tags: Vec::new(),
+        by_route: std::collections::BTreeMap::new(),
+        expiry_paused: None,
     }
 }
 
@@ -157,4 +159,83 @@ fn an_ejected_instance_and_a_missing_route_are_told() {
     assert_eq!(found(&r, "a", "outlier").1, "ejected for 30s more after too many failures in a row");
     assert_eq!(said(&r, "routes").0, Level::Info);
     assert!(r.hints.iter().any(|h| h.starts_with("ellie routes add")), "{:?}", r.hints);
+}
+
+fn after(seconds: u64) -> String {
+    let at = ellie_core::Now::read().wall + std::time::Duration::from_secs(seconds);
+    humantime::format_rfc3339_millis(at).to_string()
+}
+
+#[test]
+fn a_lease_about_to_end_is_told_unless_expiry_is_paused() {
+    let lease = |left: u64| {
+        let mut i = instance("a");
+        i.lease = serde_json::from_value(json!({
+            "ttl": 3_600_000, "expiresAt": after(left), "renewedAt": "2026-01-01T00:00:00Z" }))
+        .unwrap();
+        facts(vec![i])
+    };
+    assert_eq!(found(&report(&lease(3_000), None), "a", "lease").0, Level::Ok);
+    let r = report(&lease(600), None);
+    let finding = r.instances[0].findings.iter().find(|f| f.topic == "lease").unwrap();
+    assert_eq!(finding.level, Level::Warning);
+    assert!(finding.details[0].starts_with("about to end"), "{finding:?}");
+    assert!(r.routable, "until then it gets traffic");
+    let mut paused = lease(0);
+    paused.expiry_paused = Some("16 % of all leases ended in one minute".into());
+    let r = report(&paused, None);
+    assert_eq!(
+        said(&r, "leases"),
+        (Level::Warning, "expiry is paused: 16 % of all leases ended in one minute")
+    );
+    assert!(r.instances[0].findings.iter().all(|f| f.details.iter().all(|d| !d.starts_with("about to end"))));
+}
+
+#[test]
+fn rate_limits_are_told_with_what_they_refused() {
+    let mut f = facts(vec![instance("a")]);
+    f.routes = serde_json::from_value(json!([
+        { "id": "u", "path": "/u/*", "serviceName": "users", "rateLimit": { "windowMs": 60_000, "max": 100 } },
+        { "id": "o", "path": "/o/*", "serviceName": "other", "rateLimit": { "windowMs": 60_000, "max": 7 } }
+    ]))
+    .unwrap();
+    assert_eq!(
+        said(&report(&f, None), "rate limit"),
+        (Level::Info, "u: 100 in 1m a client; 0 refused with 429")
+    );
+    f.by_route.insert("u".into(), RouteStats { rate_limited: 3, ..RouteStats::default() });
+    assert_eq!(
+        said(&report(&f, None), "rate limit"),
+        (Level::Warning, "u: 100 in 1m a client; 3 refused with 429")
+    );
+}
+
+#[test]
+fn a_route_whose_tags_no_instance_has_is_in_the_way() {
+    let mut f = facts(vec![instance("a")]);
+    f.routes = serde_json::from_value(
+        json!([{ "id": "u", "path": "/u/*", "serviceName": "users", "tags": ["v2"] }]),
+    )
+    .unwrap();
+    let r = report(&f, None);
+    assert_eq!(said(&r, "routes").0, Level::Problem);
+    assert!(r.hints.contains(&"ellie why users --tag v2".to_owned()), "{:?}", r.hints);
+    f.detail.instances[0].tags.push("v2".into());
+    assert_eq!(said(&report(&f, None), "routes").0, Level::Ok);
+}
+
+#[test]
+fn degraded_instances_panic_and_the_first_check_are_told() {
+    let mut standby = instance("a");
+    (standby.status, standby.standing) = (Status::Degraded, "degraded-standby".into());
+    let mut waiting = instance("b");
+    (waiting.status, waiting.standing) = (Status::Unhealthy, "unhealthy".into());
+    (waiting.reason, waiting.last_check) = ("awaiting first check".into(), None);
+    let mut f = facts(vec![standby, waiting, instance("c")]);
+    let r = report(&f, None);
+    assert_eq!(found(&r, "a", "standby").0, Level::Problem);
+    assert!(found(&r, "b", "health").1.starts_with("unhealthy: awaiting first check"));
+    assert!(r.hints.iter().any(|h| h.starts_with("ellie watch users -n 1")), "{:?}", r.hints);
+    f.detail.level = "panic".into();
+    assert!(said(&report(&f, None), "level").1.contains("every instance gets traffic"));
 }

@@ -85,6 +85,8 @@ fn of(state: &AdminState, name: &str, id: Option<&str>) -> Result<ServiceDetail>
         balance: Some(balance.clone()),
         events: events(state, name),
         tags: Vec::new(),
+        by_route: stats::by_route(state),
+        expiry_paused: state.ellie().registry().expiry_paused(),
     };
     let mut why = why::report(&facts, id);
     // Those without traffic first: they are what one looks for.

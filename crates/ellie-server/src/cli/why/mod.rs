@@ -12,7 +12,8 @@ use crate::why::{self, Facts};
 use ellie_api::health::NamedHealth;
 use ellie_api::{Breakers, Events, Resolved, Routes, ServiceDetail, Services, Stats};
 
-pub(super) fn run(ctx: &Context, args: &WhyArgs) -> Result<()> {
+/// Code 1 where what was asked about gets no traffic, so that a script may ask; the report is the same.
+pub(super) fn run(ctx: &Context, args: &WhyArgs) -> Result<u8> {
     let client = ctx.client()?;
     let path = format!("/services/{}", segment(&args.name));
     let detail: ServiceDetail = match client.get(&path) {
@@ -26,6 +27,7 @@ pub(super) fn run(ctx: &Context, args: &WhyArgs) -> Result<()> {
         return Err(unknown_instance(&client, &detail, id));
     }
     let tags: String = args.tag.iter().map(|tag| format!("&tag={}", query(tag))).collect();
+    let stats = client.get::<Stats>("/services/stats").ok();
     let facts = Facts {
         resolved: client.get::<Resolved>(&format!("{path}/resolve?explain=true{tags}")).ok(),
         health: client.get::<NamedHealth>(&format!("{path}/health")).ok(),
@@ -34,16 +36,20 @@ pub(super) fn run(ctx: &Context, args: &WhyArgs) -> Result<()> {
             .ok()
             .and_then(|all| all.breakers.into_iter().find(|b| b.name.as_deref() == Some(&args.name))),
         routes: client.get::<Routes>("/routes").ok().map_or_else(Vec::new, |all| all.routes),
-        balance: client
-            .get::<Stats>("/services/stats")
-            .ok()
-            .and_then(|mut stats| stats.load_balancer.services.remove(&args.name)),
+        balance: stats.as_ref().and_then(|s| s.load_balancer.services.get(&args.name).cloned()),
+        by_route: stats.as_ref().map(|s| s.gateway.by_route.clone()).unwrap_or_default(),
+        expiry_paused: stats.and_then(|s| s.registry.expiry_paused),
         events: events(&client, &args.name),
         tags: args.tag.clone(),
         detail,
     };
     let report = why::report(&facts, args.id.as_deref());
-    ctx.out.print_one(&report, |r| r.verdict.clone(), |text| print::report(text, &report, ctx.out.width()))
+    ctx.out.print_one(
+        &report,
+        |r| r.verdict.clone(),
+        |text| print::report(text, &report, ctx.out.width()),
+    )?;
+    Ok(if report.routable { 0 } else { Code::Failed as u8 })
 }
 
 fn events(client: &Client, name: &str) -> Vec<ellie_api::Event> {
