@@ -29,6 +29,7 @@ pub enum Kind {
     ConfigRejected,
     SourceStale,
     SourceFresh,
+    ProcessChanged,
     Started,
     Stopping,
 }
@@ -54,6 +55,7 @@ impl Kind {
             Self::ConfigRejected => "config-rejected",
             Self::SourceStale => "source-stale",
             Self::SourceFresh => "source-fresh",
+            Self::ProcessChanged => "process-changed",
             Self::Started => "started",
             Self::Stopping => "stopping",
         }

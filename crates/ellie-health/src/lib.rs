@@ -28,6 +28,7 @@
 mod checker;
 mod engine;
 mod probe;
+mod prober;
 mod roster;
 mod schedule;
 mod settings;
@@ -37,5 +38,6 @@ pub mod tls;
 mod verdict;
 
 pub use checker::{HealthChecker, Refused};
+pub use prober::Prober;
 pub use settings::{Invalid, Settings};
 pub use stats::{KindStats, Stats};

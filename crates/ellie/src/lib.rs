@@ -9,6 +9,8 @@
 //! * [`CircuitBreakerManager`]: whether to call at all.
 //! * [`ApiGateway`]: an HTTP gateway in front of them.
 //!
+//! [`ServiceManager`] starts the services themselves, where they are to run beside the program.
+//!
 //! Each is cheap to clone and safe to share. The algorithms are in [`policy`], which can be used alone.
 //!
 //! # Register and discover
@@ -109,6 +111,38 @@
 //! # tokio::runtime::Runtime::new()?.block_on(run())?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # Service dependencies
+//! ```
+//! # use ellie::{Ellie, ServiceManager, supervisor::{Check, Definition, status::Goal}};
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! # let ellie = Ellie::builder().ephemeral().start().await?;
+//! # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+//! # let redis = Check::Tcp(listener.local_addr()?.to_string().parse()?);
+//! # let command = ["sleep", "60"];
+//! let manager = ServiceManager::new(&ellie, [
+//!     Definition::new("user-service", command).dependencies(["database", "redis", "auth-service"]),
+//!     Definition::new("auth-service", command).dependencies(["database"]),
+//!     Definition::new("database", command),
+//!     Definition::external("redis", redis),
+//! ])?;
+//! let order = [vec!["database", "redis"], vec!["auth-service"], vec!["user-service"]];
+//! assert_eq!(manager.plan().waves(), order);
+//!
+//! manager.up().await?;
+//! manager.wait("user-service", Goal::Healthy, None).await?;
+//! manager.down().await;
+//!
+//! let circle = [
+//!     Definition::new("a", command).dependencies(["b"]),
+//!     Definition::new("b", command).dependencies(["a"]),
+//! ];
+//! let refused = ServiceManager::new(&ellie, circle).unwrap_err();
+//! assert!(refused.to_string().contains("a → b → a"));
+//! # Ok(()) }
+//! # tokio::runtime::Runtime::new()?.block_on(run())?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod balancer;
@@ -116,6 +150,7 @@ pub mod breaker;
 pub mod discovery;
 pub mod gateway;
 pub mod health;
+pub mod manager;
 mod service_info;
 mod settings;
 mod system;
@@ -126,6 +161,7 @@ pub use ellie_gateway as data_plane;
 pub use ellie_health as health_checks;
 pub use ellie_policy as policy;
 pub use ellie_store as store;
+pub use ellie_supervisor as supervisor;
 
 /// Batches of registrations and deregistrations.
 pub mod batch {
@@ -141,6 +177,7 @@ pub use ellie_core::{Fault, InstanceId, Now, Registration, ServiceName, Source, 
 pub use ellie_policy::balance::Strategy as LoadBalancingStrategy;
 pub use gateway::{ApiGateway, RouteInfo};
 pub use health::HealthCheckService;
+pub use manager::{ServiceDefinition, ServiceManager};
 pub use service_info::{IntoRegistration, ServiceInfo};
 pub use settings::Settings;
 pub use system::{Builder, Ellie, Shutdown, StartError};

@@ -277,6 +277,11 @@ impl Ellie {
         self.discovery.journal()
     }
 
+    /// The gateway's and the balancer's view of the registry.
+    pub(crate) fn clusters(&self) -> &Clusters {
+        &self.inner.clusters
+    }
+
     /// The settings in force.
     #[must_use]
     pub fn settings(&self) -> Settings {

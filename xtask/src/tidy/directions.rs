@@ -12,10 +12,30 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ellie-health", &["ellie-core", "ellie-policy"]),
     ("ellie-gateway", &["ellie-core", "ellie-policy"]),
     ("ellie-supervisor", &["ellie-core", "ellie-policy"]),
-    ("ellie", &["ellie-policy", "ellie-core", "ellie-api", "ellie-store", "ellie-health", "ellie-gateway"]),
+    (
+        "ellie",
+        &[
+            "ellie-policy",
+            "ellie-core",
+            "ellie-api",
+            "ellie-store",
+            "ellie-health",
+            "ellie-gateway",
+            "ellie-supervisor",
+        ],
+    ),
     (
         "ellie-server",
-        &["ellie", "ellie-policy", "ellie-core", "ellie-api", "ellie-store", "ellie-health", "ellie-gateway"],
+        &[
+            "ellie",
+            "ellie-policy",
+            "ellie-core",
+            "ellie-api",
+            "ellie-store",
+            "ellie-health",
+            "ellie-gateway",
+            "ellie-supervisor",
+        ],
     ),
     ("xtask", &[]),
 ];

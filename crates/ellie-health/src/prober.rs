@@ -1,0 +1,43 @@
+//! One question, outside of any schedule: how does something fare that is not registered yet?
+
+use crate::probe::{Limits, Outcome, Probe, Sockets};
+use crate::settings::Invalid;
+use crate::target::Target;
+use crate::tls::{self, Tls};
+use ellie_core::model::{Registration, Status};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Asks by the same rules as the checks of what is registered.
+#[derive(Debug)]
+pub struct Prober(Sockets);
+
+impl Prober {
+    /// A prober with these TLS options.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn new(tls: tls::Options) -> Result<Self, Invalid> {
+        Ok(Self(Sockets::new(Tls::new(tls)?)))
+    }
+
+    /// Asks as `registration` says, on a new connection, for at most `timeout`. A passive check has nothing to ask:
+    /// healthy.
+    ///
+    /// # Errors
+    /// Why nothing is known of it: ellie ran out of something that the question needs.
+    pub async fn probe(
+        &self,
+        registration: &Registration,
+        timeout: Duration,
+    ) -> Result<(Status, String), String> {
+        let Some(target) = Target::of(registration) else {
+            return Ok((Status::Healthy, "nothing to ask: the check is passive".into()));
+        };
+        let limits = Limits { timeout, connection_age: Duration::ZERO };
+        match self.0.probe(Arc::new(target), None, limits).await.outcome {
+            Outcome::Answer(answer) => Ok((answer.verdict, answer.output)),
+            Outcome::Inconclusive(why) => Err(why),
+        }
+    }
+}
