@@ -141,6 +141,15 @@ impl Definition {
     }
 }
 
+/// The words of a command that was written as one string, as a shell would split it.
+///
+/// # Errors
+/// A quote is not closed.
+pub fn words(text: &str) -> Result<Vec<String>, String> {
+    shell_words::split(text)
+        .map_err(|_| format!("`{}` has a quote that is not closed", ellie_core::model::excerpt(text)))
+}
+
 /// A file of variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvFile {

@@ -35,6 +35,7 @@ pub mod plan;
 pub mod process;
 pub mod ready;
 pub mod restart;
+pub mod source;
 pub mod status;
 pub mod supervisor;
 

@@ -88,6 +88,7 @@ pub fn in_force(running: &Resolved, mut next: Resolved) -> Resolved {
     next.storage = running.storage.clone();
     next.tls = running.tls.clone();
     next.own = running.own.clone();
+    next.processes.clone_from(&running.processes);
     next.log.format = running.log.format;
     for effective in next.effective.iter_mut().filter(|e| is_at_start(&e.key)) {
         if let Some(kept) = running.effective.iter().find(|e| e.key == effective.key) {
@@ -133,6 +134,9 @@ pub fn diff(old: &Resolved, new: &Resolved) -> Diff {
         new.routes.iter().map(|r| (route(r), r)),
         &mut diff.live,
     );
+    if old.processes != new.processes {
+        diff.restart.push(Change { key: "processes".into(), from: there(), to: there() });
+    }
     diff
 }
 

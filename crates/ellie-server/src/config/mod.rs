@@ -9,6 +9,7 @@ mod env;
 mod fault;
 mod origin;
 mod parse;
+mod processes;
 mod raw;
 mod read;
 mod resolve;

@@ -6,7 +6,7 @@ use super::origin::Origin;
 use super::raw::{self, Table, Value};
 use super::read::{Findings, Section, leftover};
 use super::resolved::*;
-use super::{parse, routes, services};
+use super::{parse, processes, routes, services};
 use ellie_core::registry::Settings;
 use ellie_policy::{balance::Strategy, breaker, threshold};
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ pub(super) struct Input<'a> {
     pub(super) read: &'a dyn Fn(&Path) -> io::Result<String>,
 }
 
-const SECTIONS: [&str; 14] = [
+const SECTIONS: [&str; 15] = [
     "api",
     "dashboard",
     "gateway",
@@ -40,6 +40,7 @@ const SECTIONS: [&str; 14] = [
     "service",
     "services",
     "routes",
+    "processes",
 ];
 
 const MS: Duration = Duration::from_millis(1);
@@ -83,6 +84,7 @@ pub(super) fn resolve(input: &Input<'_>) -> Result<Resolved, Faults> {
     let own = own(&layers, &mut out);
     let services = services::read(&layers, &mut out);
     let routes = routes::read(&layers, &mut out);
+    let processes = processes::read(&layers, &mut out, base);
     leftover(&layers, &SECTIONS, &mut out);
 
     let mut listeners = vec![("api.listen", api.listen), ("gateway.listen", gateway.listen)];
@@ -112,6 +114,7 @@ pub(super) fn resolve(input: &Input<'_>) -> Result<Resolved, Faults> {
         own: own.filter(|_| enabled),
         services,
         routes,
+        processes,
         effective: out.effective,
         warnings: out.warnings,
     })
@@ -244,7 +247,7 @@ fn circuit_breaker(layers: &[&Table], out: &mut Findings) -> breaker::Config {
     config
 }
 
-fn under(base: Option<&Path>, origin: Option<&Origin>, path: &str) -> PathBuf {
+pub(super) fn under(base: Option<&Path>, origin: Option<&Origin>, path: &str) -> PathBuf {
     match (base, origin) {
         // What a file says is meant from where the file is, wherever ellie is started.
         (Some(base), Some(Origin::File { .. })) => base.join(path),

@@ -2,6 +2,7 @@
 //! each part is handed what it uses.
 
 use super::origin::Effective;
+use ellie::ServiceDefinition;
 use ellie_core::Registration;
 use ellie_core::registry::Settings;
 use ellie_policy::{balance::Strategy, breaker, threshold};
@@ -44,6 +45,8 @@ pub struct Resolved {
     pub services: Vec<Arc<Registration>>,
     /// `[[routes]]`, in the file's order; ids are unique.
     pub routes: Vec<Route>,
+    /// `[[processes]]`, in the file's order: what `ellie up` runs.
+    pub processes: Vec<ServiceDefinition>,
     /// Every value with where it comes from, in the order of the reference.
     pub effective: Vec<Effective>,
     /// What is legal but probably not meant; logged at start.

@@ -64,7 +64,7 @@ fn draft(mut s: Section<'_>) -> Draft {
     draft
 }
 
-fn check(mut s: Section<'_>) -> CheckDraft {
+pub(super) fn check(mut s: Section<'_>) -> CheckDraft {
     let draft = CheckDraft {
         kind: s.opt("type", parse::any_text),
         path: s.opt("path", parse::any_text),
@@ -77,7 +77,7 @@ fn check(mut s: Section<'_>) -> CheckDraft {
     draft
 }
 
-fn metadata(s: &mut Section<'_>) -> BTreeMap<String, String> {
+pub(super) fn metadata(s: &mut Section<'_>) -> BTreeMap<String, String> {
     let mut pairs = BTreeMap::new();
     let path = s.key("metadata");
     for entry in s.table("metadata").into_iter().flatten() {

@@ -1,0 +1,3 @@
+//! Definitions from files of other tools.
+
+pub mod procfile;
