@@ -24,6 +24,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "ellie-supervisor",
         ],
     ),
+    ("ellie-providers", &["ellie-core", "ellie-policy"]),
     (
         "ellie-server",
         &[
