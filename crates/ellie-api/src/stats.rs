@@ -2,6 +2,7 @@
 
 use crate::Breaker;
 use crate::health::InstanceCounts;
+use crate::provider::Provider;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -21,6 +22,9 @@ pub struct Stats {
     pub circuit_breaker: BTreeMap<String, Breaker>,
     /// The gateway.
     pub gateway: GatewayStats,
+    /// Every provider by name, without its notes.
+    #[serde(default)]
+    pub providers: BTreeMap<String, Provider>,
 }
 
 /// What is registered.

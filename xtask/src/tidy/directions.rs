@@ -36,6 +36,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "ellie-health",
             "ellie-gateway",
             "ellie-supervisor",
+            "ellie-providers",
         ],
     ),
     ("xtask", &[]),

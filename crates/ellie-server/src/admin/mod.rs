@@ -17,6 +17,7 @@ mod metrics;
 mod openapi;
 mod outer;
 mod problem;
+mod providers;
 mod query;
 mod registration;
 mod resolve;
@@ -35,6 +36,7 @@ mod wire;
 pub use guard::guard_public;
 pub(crate) use metrics::BOUNDS;
 pub use openapi::DOCUMENT;
+pub use providers::Shown;
 pub use serve::{Limits, serve};
 pub use state::{AdminState, Control, Settings};
 
@@ -81,6 +83,7 @@ pub(crate) fn router_with(state: AdminState, more: Router<AdminState>) -> Router
         .route("/breakers/{name}/force-close", put(breakers::force_close))
         .route("/breakers/{name}/reset", put(breakers::reset))
         .route("/load-balancer/strategy", get(strategy::get).put(strategy::set))
+        .route("/providers", get(providers::list))
         .route("/events", get(events::events))
         .route("/reload", put(configured::reload))
         .route("/health", get(system::health))

@@ -3,6 +3,7 @@
 use super::configured::Configured;
 use super::metrics::{Counted, Counters};
 use super::problem::{Error, Result};
+use super::providers::Shown;
 use crate::auth::Tokens;
 use arc_swap::ArcSwap;
 use ellie::Ellie;
@@ -50,6 +51,7 @@ struct Inner {
     settings: ArcSwap<Settings>,
     counters: Counters,
     configured: Arc<Configured>,
+    providers: ArcSwap<Vec<Shown>>,
     started: Now,
     streams: Arc<Semaphore>,
     ending: CancellationToken,
@@ -65,6 +67,7 @@ impl AdminState {
             settings: ArcSwap::from_pointee(settings),
             counters: Counters::default(),
             configured: Arc::default(),
+            providers: ArcSwap::default(),
             started: Now::read(),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             ending: CancellationToken::new(),
@@ -99,6 +102,11 @@ impl AdminState {
 
     pub(super) fn settings(&self) -> Arc<Settings> {
         self.0.settings.load_full()
+    }
+
+    /// The providers that run.
+    pub(crate) fn providers(&self) -> Arc<Vec<Shown>> {
+        self.0.providers.load_full()
     }
 
     pub(super) fn counters(&self) -> &Counters {
@@ -137,6 +145,11 @@ impl Control {
     /// Puts new settings into force for the requests that follow.
     pub fn reconfigure(&self, settings: Settings) {
         self.0.0.settings.store(Arc::new(settings));
+    }
+
+    /// Shows these providers from now on.
+    pub fn show_providers(&self, providers: Vec<Shown>) {
+        self.0.0.providers.store(Arc::new(providers));
     }
 
     /// Ends event streams and answers waiting calls at once; new ones end at once too.

@@ -36,6 +36,11 @@ pub(super) async fn stats(State(state): State<AdminState>, uri: Uri) -> Result<J
         },
         circuit_breaker,
         gateway: gateway(&state),
+        providers: state
+            .providers()
+            .iter()
+            .map(|shown| (shown.name.to_owned(), super::providers::provider(shown, false)))
+            .collect(),
     }))
 }
 

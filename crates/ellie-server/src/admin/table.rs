@@ -45,6 +45,7 @@ pub(super) const CALLS: &[Call] = &[
     call(Method::PUT, "/breakers/{name}/reset", Scope::Operate),
     call(Method::GET, "/load-balancer/strategy", Scope::Read),
     call(Method::PUT, "/load-balancer/strategy", Scope::Operate),
+    call(Method::GET, "/providers", Scope::Read),
     call(Method::GET, "/events", Scope::Read),
     call(Method::PUT, "/reload", Scope::Operate),
     call(Method::GET, "/health", Scope::Read),

@@ -3,6 +3,7 @@
 mod error;
 mod listen;
 mod logging;
+mod providers;
 mod ready;
 mod reload;
 mod running;

@@ -1,5 +1,6 @@
 //! The system while it runs: every part started in order, and stopped in the reverse one.
 
+use super::providers::Providers;
 use super::ready::Addresses;
 use super::{Error, Handed, listen, own_entry, settings};
 use crate::admin;
@@ -31,6 +32,7 @@ struct Inner {
     configured: Arc<Configured>,
     /// How long requests may finish after a stop; a reload can change it.
     drain_timeout: ArcSwap<Duration>,
+    providers: Providers,
     /// Ends the API's and the dashboard's listeners.
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -113,6 +115,8 @@ impl Running {
             tasks.spawn(admin::serve(listener, router, limits, stop.clone()));
         }
         let own = register_itself(&ellie, &resolved, api_address).await?;
+        let providers = Providers::new(ellie.clone());
+        control.show_providers(providers.configure(&resolved).await);
         let message = format!(
             "version {}, {} instances",
             env!("CARGO_PKG_VERSION"),
@@ -130,6 +134,7 @@ impl Running {
             admin,
             configured,
             drain_timeout,
+            providers,
             stop,
             tasks,
         })))
@@ -173,6 +178,7 @@ impl Running {
             .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
         configure(&inner.ellie, next).await.map_err(|e| e.to_string())?;
         inner.drain_timeout.store(Arc::new(next.gateway.drain_timeout));
+        inner.admin.show_providers(inner.providers.configure(next).await);
         inner.tokens.set_operator(next.auth.operator_token.as_ref());
         inner.admin.reconfigure(settings::admin(next, inner.addresses.api, inner.addresses.dashboard));
         Ok(())
@@ -189,6 +195,7 @@ impl Running {
                 tracing::warn!("its own registration could not be removed: {e}");
             }
         }
+        inner.providers.stop().await;
         let done = inner.ellie.shutdown(deadline).await;
         inner.admin.end_streams();
         inner.stop.cancel();

@@ -6,8 +6,9 @@ use super::error::{Code, Error, Result};
 use super::table::{BOLD, DIM, GREEN, RED, YELLOW};
 use crate::auth::{OPERATOR_FILE, TOKENS_FILE};
 use crate::config::{Backend, Resolved};
-use ellie_api::OwnHealth;
+use ellie_api::{OwnHealth, Providers};
 use ellie_core::Now;
+use ellie_providers::endpoint::Endpoint;
 use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::{AccessFlags, access, geteuid};
 use std::fmt::Write;
@@ -70,6 +71,7 @@ pub(super) fn run(ctx: &Context) -> Result<()> {
         }
     };
     let up = server(ctx, &mut found)?;
+    providers(ctx, resolved.as_ref(), up, &mut found)?;
     if let Some(resolved) = &resolved {
         if !up {
             ports(resolved, &mut found);
@@ -117,6 +119,39 @@ fn server(ctx: &Context, found: &mut Findings) -> Result<bool> {
             Ok(true)
         }
     }
+}
+
+/// How the providers of a running server fare; without one, whether the configured sockets could be read.
+fn providers(ctx: &Context, resolved: Option<&Resolved>, up: bool, found: &mut Findings) -> Result<()> {
+    if up {
+        // Whoever may not ask has been told so by the look at the server.
+        let all = ctx.client()?.get::<Providers>("/providers").unwrap_or_default();
+        for p in all.providers {
+            let text = format!("{} at {}: {} instances", p.name, p.endpoint, p.instances);
+            match &p.error {
+                None => found.add(Level::Ok, "providers", text),
+                Some(error) => found.add(Level::Problem, "providers", format!("{text}, stale: {error}")),
+            };
+            for note in p.notes.iter().filter(|note| note.severity != "absent").take(20) {
+                let text = format!("{} {}: {}", p.name, note.subject, note.message);
+                found.add(Level::Warning, "providers", text).hint(format!("ellie why {}", note.subject));
+            }
+        }
+        return Ok(());
+    }
+    let configured =
+        resolved.and_then(|r| r.providers.docker.as_ref()).map(|docker| &docker.settings.endpoint);
+    if let Some(Endpoint::Unix(path)) = configured {
+        match access(path.as_path(), AccessFlags::R_OK | AccessFlags::W_OK) {
+            Ok(()) => found.add(Level::Ok, "providers", format!("docker: {} can be used", path.display())),
+            Err(why) => found.add(
+                Level::Problem,
+                "providers",
+                format!("docker: {} can't be used: {}", path.display(), why.desc()),
+            ),
+        };
+    }
+    Ok(())
 }
 
 /// Whether a server that is started now could listen.

@@ -28,9 +28,9 @@ pub struct Setting {
     pub flag: String,
 }
 
-/// The variable of a key: `gateway.listen` is `ELLIE_GATEWAY__LISTEN`.
+/// The variable of a key: `gateway.listen` is `ELLIE_GATEWAY__LISTEN`, each further level begins with `__` again.
 pub(super) fn variable(key: &str) -> String {
-    format!("ELLIE_{}", key.replacen('.', "__", 1).to_ascii_uppercase())
+    format!("ELLIE_{}", key.replace('.', "__").to_ascii_uppercase())
 }
 
 fn put(table: &mut Table, section: &str, key: &str, value: &str, origin: &Origin) {
@@ -44,6 +44,9 @@ fn put(table: &mut Table, section: &str, key: &str, value: &str, origin: &Origin
         table.len() - 1
     });
     if let Value::Table(keys) = &mut table[at].typed.value {
+        if let Some((section, key)) = key.split_once("__") {
+            return put(keys, section, key, value, origin);
+        }
         // Of a flag given twice, the last holds.
         keys.retain(|e| e.key != key);
         keys.push(entry(key, Value::Bare(value.into())));

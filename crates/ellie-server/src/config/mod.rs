@@ -10,6 +10,7 @@ mod fault;
 mod origin;
 mod parse;
 mod processes;
+mod providers;
 mod raw;
 mod read;
 mod resolve;

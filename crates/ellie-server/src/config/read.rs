@@ -218,6 +218,24 @@ impl<'a> Section<'a> {
         self.tables.iter().rposition(|table| find(table, key).is_some())
     }
 
+    /// A section below this one, over all layers too: `[providers.docker]`.
+    pub(super) fn below(&mut self, key: &'static str) -> Section<'_> {
+        self.ask(key);
+        let path = self.key(key);
+        let mut tables = Vec::new();
+        for entry in self.tables.iter().filter_map(|table| find(table, key)) {
+            match &entry.typed.value {
+                Value::Table(table) => tables.push(table),
+                other => self.out.fault(
+                    &entry.origin,
+                    path.as_str(),
+                    format!("is {}; [{path}] is a section with keys of its own", other.kind()),
+                ),
+            }
+        }
+        Section { path, tables, out: self.out, recorded: self.recorded, asked: Vec::new() }
+    }
+
     /// A table under a key of this table.
     pub(super) fn table(&mut self, key: &'static str) -> Option<&'a Table> {
         self.ask(key);

@@ -6,7 +6,7 @@ use super::origin::Origin;
 use super::raw::{self, Table, Value};
 use super::read::{Findings, Section, leftover};
 use super::resolved::*;
-use super::{parse, processes, routes, services};
+use super::{parse, processes, providers, routes, services};
 use ellie_core::registry::Settings;
 use ellie_policy::{balance::Strategy, breaker, threshold};
 use std::collections::BTreeMap;
@@ -37,6 +37,7 @@ const SECTIONS: [&str; 15] = [
     "tls",
     "storage",
     "log",
+    "providers",
     "service",
     "services",
     "routes",
@@ -81,6 +82,7 @@ pub(super) fn resolve(input: &Input<'_>) -> Result<Resolved, Faults> {
     let tls = tls(&layers, &mut out, base);
     let storage = storage(&layers, &mut out, base);
     let log = log(&layers, &mut out);
+    let providers = providers::read(&layers, &mut out, base);
     let own = own(&layers, &mut out);
     let services = services::read(&layers, &mut out);
     let routes = routes::read(&layers, &mut out);
@@ -112,6 +114,7 @@ pub(super) fn resolve(input: &Input<'_>) -> Result<Resolved, Faults> {
         storage,
         log,
         own: own.filter(|_| enabled),
+        providers,
         services,
         routes,
         processes,

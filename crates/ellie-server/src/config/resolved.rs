@@ -2,6 +2,7 @@
 //! each part is handed what it uses.
 
 use super::origin::Effective;
+use super::providers::Providers;
 use ellie::ServiceDefinition;
 use ellie_core::Registration;
 use ellie_core::registry::Settings;
@@ -39,6 +40,8 @@ pub struct Resolved {
     pub storage: Storage,
     /// `[log]`
     pub log: Log,
+    /// `[providers]`
+    pub providers: Providers,
     /// ellie's own registration, from `[service]` or `SERVICE_*`.
     pub own: Option<Own>,
     /// `[[services]]`, in the file's order; names with ids are unique.

@@ -4,6 +4,7 @@
 
 mod parts;
 pub(crate) mod process;
+mod providers;
 mod text;
 
 pub use text::Format;
@@ -26,6 +27,7 @@ pub fn collect(state: &AdminState, format: Format) -> String {
     parts::balancer(&mut w, state);
     parts::breakers(&mut w, state);
     parts::gateway(&mut w, state);
+    providers::providers(&mut w, state);
     parts::api(&mut w, state);
     parts::process(&mut w);
     w.finish()

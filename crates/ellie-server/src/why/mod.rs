@@ -2,12 +2,14 @@
 //! dashboard. From facts to findings: no server is asked here.
 
 mod gateway;
+pub(crate) mod provided;
 #[cfg(test)]
 pub(crate) mod tests;
 
 use crate::say::{ago, clock, left_ms, millis, percent, span, span_ms, until};
 use ellie_api::health::NamedHealth;
 use ellie_api::instance::Mark;
+use ellie_api::provider::Provider;
 use ellie_api::resolve::Candidate;
 use ellie_api::route::Methods;
 use ellie_api::stats::{RouteStats, ServiceBalance};
@@ -26,6 +28,7 @@ pub(crate) struct Facts {
     pub(crate) routes: Vec<Route>,
     pub(crate) balance: Option<ServiceBalance>,
     pub(crate) events: Vec<Event>,
+    pub(crate) providers: Vec<Provider>,
     pub(crate) tags: Vec<String>,
     /// What the gateway counted, by route.
     pub(crate) by_route: BTreeMap<String, RouteStats>,
@@ -75,7 +78,9 @@ pub(crate) fn report(f: &Facts, id: Option<&str>) -> Report {
     let shown = || f.detail.instances.iter().filter(|i| id.is_none_or(|id| i.id == id));
     let instances: Vec<InstanceReport> = shown().map(|i| instance(f, i)).collect();
     let mut hints: Vec<String> = Vec::new();
-    let findings = service(f, &mut hints);
+    let mut findings = service(f, &mut hints);
+    let sources: Vec<&str> = shown().map(|i| i.source.as_str()).collect();
+    findings.extend(provided::findings(&f.providers, name, &sources));
     // The instance that keeps traffic away is worth more than one that only could be better.
     for i in shown().filter(|i| !gets_traffic(f, i)).chain(shown().filter(|i| gets_traffic(f, i))) {
         hints.extend(instance_hint(f, i));

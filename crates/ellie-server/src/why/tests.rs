@@ -44,6 +44,7 @@ pub(crate) fn facts(instances: Vec<Instance>) -> Facts {
             .unwrap(),
         balance: None,
         events: Vec::new(),
+        providers: Vec::new(),
         tags: Vec::new(),
         by_route: std::collections::BTreeMap::new(),
         expiry_paused: None,

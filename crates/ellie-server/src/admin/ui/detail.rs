@@ -1,6 +1,7 @@
 //! `GET /ui/service/{name}` and `GET /ui/instance/{name}/{id}`: why it fares so, and its peers beside it.
 
 use super::super::problem::{Error, Result};
+use super::super::providers::provider;
 use super::super::query::Query;
 use super::super::services::{self, Filter, view};
 use super::super::state::AdminState;
@@ -84,6 +85,7 @@ fn of(state: &AdminState, name: &str, id: Option<&str>) -> Result<ServiceDetail>
         routes: routes.clone(),
         balance: Some(balance.clone()),
         events: events(state, name),
+        providers: state.providers().iter().map(|shown| provider(shown, true)).collect(),
         tags: Vec::new(),
         by_route: stats::by_route(state),
         expiry_paused: state.ellie().registry().expiry_paused(),

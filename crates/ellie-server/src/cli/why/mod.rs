@@ -10,7 +10,7 @@ use super::error::{Code, Error, Result};
 use crate::config::nearest;
 use crate::why::{self, Facts};
 use ellie_api::health::NamedHealth;
-use ellie_api::{Breakers, Events, Resolved, Routes, ServiceDetail, Services, Stats};
+use ellie_api::{Breakers, Events, Providers, Resolved, Routes, ServiceDetail, Services, Stats};
 
 /// Code 1 where what was asked about gets no traffic, so that a script may ask; the report is the same.
 pub(super) fn run(ctx: &Context, args: &WhyArgs) -> Result<u8> {
@@ -40,6 +40,7 @@ pub(super) fn run(ctx: &Context, args: &WhyArgs) -> Result<u8> {
         by_route: stats.as_ref().map(|s| s.gateway.by_route.clone()).unwrap_or_default(),
         expiry_paused: stats.and_then(|s| s.registry.expiry_paused),
         events: events(&client, &args.name),
+        providers: providers(&client),
         tags: args.tag.clone(),
         detail,
     };
@@ -50,6 +51,10 @@ pub(super) fn run(ctx: &Context, args: &WhyArgs) -> Result<u8> {
         |text| print::report(text, &report, ctx.out.width()),
     )?;
     Ok(if report.routable { 0 } else { Code::Failed as u8 })
+}
+
+fn providers(client: &Client) -> Vec<ellie_api::provider::Provider> {
+    client.get::<Providers>("/providers").map_or_else(|_| Vec::new(), |all| all.providers)
 }
 
 fn events(client: &Client, name: &str) -> Vec<ellie_api::Event> {
@@ -63,6 +68,14 @@ fn events(client: &Client, name: &str) -> Vec<ellie_api::Event> {
 fn unknown_service(client: &Client, name: &str) -> Error {
     let mut error =
         Error::new(Code::NotFound, format!("no service `{name}` is registered at {}", client.base()));
+    let providers = providers(client);
+    let notes = why::provided::notes(&providers, name);
+    if !notes.is_empty() {
+        for note in notes.iter().take(8) {
+            error = error.because(why::provided::line(note));
+        }
+        return error.try_("ellie doctor");
+    }
     let services = client.get::<Services>("/services").map_or_else(|_| Vec::new(), |all| all.services);
     let near = nearest(name, services.iter().map(|s| s.name.as_str()));
     if let Some(near) = near {
