@@ -27,6 +27,7 @@ pub use diff::{Change, Diff, diff, in_force};
 pub use env::Setting;
 pub use fault::{Fault, Faults};
 pub use origin::{Effective, Origin};
+pub use providers::{Provider, Providers};
 pub use resolved::*;
 
 pub(crate) use diff::is_at_start;

@@ -344,7 +344,10 @@ fn what_belongs_to_nobody_is_refused() {
     );
     assert_eq!(faults("listen = 3\n"), "ellie.toml:1:1: listen: unknown section");
     assert_eq!(faults("[[process]]\nname = 'a'\n"), "ellie.toml:1:3: process: unknown section");
-    assert_eq!(faults("[providers.docker]\nenabled = true\n"), "ellie.toml:1:2: providers: unknown section");
+    assert_eq!(
+        faults("[providers.dokcer]\nenabled = true\n"),
+        "ellie.toml:1:12: providers.dokcer: unknown key; did you mean `docker`?"
+    );
     assert_eq!(
         Given::default().env("ELLIE_ROUTES__0__PATH", "/a").faults(),
         "environment ELLIE_ROUTES__0__PATH: routes: can't be set here; write [[routes]] in the file"
@@ -352,6 +355,40 @@ fn what_belongs_to_nobody_is_refused() {
     assert_eq!(
         faults("[services]\nname = 'a'\n"),
         "ellie.toml:1:2: services: is a table; write [[services]] above each"
+    );
+}
+
+#[test]
+fn a_provider_is_read_over_all_layers() {
+    let file = "[providers.docker]\nenabled = true\naddress = 'published'\nrefresh = '5s'\n";
+    let r = Given::file(file)
+        .env("ELLIE_PROVIDERS__DOCKER__ENDPOINT", "tcp://10.0.0.1:2376")
+        .env("ELLIE_PROVIDERS__DOCKER__REFRESH", "7000")
+        .env("ELLIE_PROVIDERS__DOCKER__TLS_CA", "ca.pem")
+        .ok();
+    let docker = r.providers.docker.unwrap();
+    assert_eq!(docker.settings.endpoint.to_string(), "tcp://10.0.0.1:2376");
+    assert_eq!((docker.settings.refresh, docker.max_stale), (Duration::from_secs(7), None));
+    assert_eq!(docker.settings.tls.unwrap().ca, Some("ca.pem".into()));
+    assert_eq!(Given::default().ok().providers, Providers::default());
+    let off = Given::file(file).env("ELLIE_PROVIDERS__DOCKER__ENABLED", "false").ok();
+    assert_eq!(off.providers.docker, None);
+    assert_eq!(
+        faults("[providers.docker]\nendpoint = 'ssh://x'\naddress = 'mars'\nrefresh = 0\n"),
+        "ellie.toml:2:12: providers.docker.endpoint: `ssh://x` can't be used: wanted is unix:///var/run/docker.sock or \
+         tcp://host:port\n\
+         ellie.toml:3:11: providers.docker.address: `mars` is not container or published\n\
+         ellie.toml:4:11: providers.docker.refresh: is 0 ms; at least 1s is needed"
+    );
+    assert_eq!(
+        faults("[providers.docker]\ntls_ca = 'ca'\ntls_key = 'k'\n"),
+        "ellie.toml:2:1: providers.docker.tls_ca: means nothing for a socket; set endpoint to tcp://host:2376\n\
+         ellie.toml:3:1: providers.docker.tls_key: needs tls_cert beside it"
+    );
+    assert_eq!(
+        Given::default().env("ELLIE_PROVIDERS__DOCKER__ENABLE", "1").faults(),
+        "environment ELLIE_PROVIDERS__DOCKER__ENABLE: providers.docker.enable: unknown key; did you mean \
+         ELLIE_PROVIDERS__DOCKER__ENABLED?"
     );
 }
 
@@ -734,7 +771,7 @@ fn the_watcher_sees_renames_and_swapped_links() {
 fn the_reference_names_every_key() {
     let text = include_str!("../../../../docs/configuration.md");
     for Effective { key, value, .. } in Given::default().ok().effective {
-        let (section, name) = key.split_once('.').unwrap();
+        let (section, name) = key.rsplit_once('.').unwrap();
         let rows =
             text.split(&format!("\n## `[{section}]`")).nth(1).and_then(|rest| rest.split("\n## ").next());
         let rows = rows.unwrap_or_else(|| panic!("docs/configuration.md has no section [{section}]"));
