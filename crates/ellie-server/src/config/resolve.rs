@@ -25,7 +25,7 @@ pub(super) struct Input<'a> {
     pub(super) read: &'a dyn Fn(&Path) -> io::Result<String>,
 }
 
-const SECTIONS: [&str; 15] = [
+const SECTIONS: [&str; 16] = [
     "api",
     "dashboard",
     "gateway",
