@@ -343,7 +343,10 @@ fn what_belongs_to_nobody_is_refused() {
         "ellie.toml:1:1: api: is an integer; [api] is a section with keys of its own"
     );
     assert_eq!(faults("listen = 3\n"), "ellie.toml:1:1: listen: unknown section");
-    assert_eq!(faults("[[process]]\nname = 'a'\n"), "ellie.toml:1:3: process: unknown section");
+    assert_eq!(
+        faults("[[process]]\nname = 'a'\n"),
+        "ellie.toml:1:3: process: unknown section; did you mean `processes`?"
+    );
     assert_eq!(
         faults("[providers.dokcer]\nenabled = true\n"),
         "ellie.toml:1:12: providers.dokcer: unknown key; did you mean `docker`?"
