@@ -98,13 +98,40 @@ test('the token is in no address, and is gone when the tab is', async () => {
   await own.close()
 })
 
+/** Requests that each instance of a service has ended so far. */
+async function ended(service) {
+  const found = (await ellie.get('/services/stats')).loadBalancer.services[service]?.instances ?? {}
+  return new Map(Object.entries(found).map(([id, i]) => [id, i.successes + i.failures + i.timeouts]))
+}
+
+/** The shares of the next `n` requests of a service. */
+async function shares(service, n = 60) {
+  const first = await ended(service)
+  let counts = new Map()
+  const sum = await until(`${n} more requests to ${service}`, async () => {
+    counts = new Map([...(await ended(service))].map(([id, count]) => [id, count - (first.get(id) ?? 0)]))
+    const all = [...counts.values()].reduce((a, b) => a + b, 0)
+    return all >= n && all
+  })
+  return new Map([...counts].map(([id, count]) => [id, count / sum]))
+}
+
+/** Waits for shares of the traffic that are as they should be. */
+async function traffic(service, what, right) {
+  await until(`${what} in the traffic of ${service}`, async () => {
+    const found = await shares(service)
+    if (!right(found)) throw new Error(JSON.stringify([...found]))
+    return true
+  })
+}
+
 test('drain, undo, undrain; the traffic follows', async () => {
   const page = await openPage(context, faults)
   await page.goto(`${ellie.ui}services/users/users-2`)
   await settled(page, 'instance')
   await named(page, 'Drain').click()
   const dialog = page.locator('dialog[open]')
-  await until('what it would do', async () => /of the traffic/.test((await dialog.locator('[data-effect]').textContent()) ?? ''))
+  await until('what it would do', async () => /of the traffic.*which then get/s.test((await dialog.locator('[data-effect]').textContent()) ?? ''))
   assert.match((await dialog.locator('.same').textContent()) ?? '', /ellie drain users users-2.*curl -X PUT/s)
   await page.keyboard.press('Escape')
   await act(page, 'Drain', async (d) => d.getByLabel('Reason').fill('a browser test'))
@@ -113,19 +140,17 @@ test('drain, undo, undrain; the traffic follows', async () => {
     return i.standing === 'draining' && i
   })
   assert.equal(drained.operator.draining.reason, 'a browser test')
-  const count = async () => (await ellie.get('/services/stats')).loadBalancer.services.users.instances['users-2'].successes
-  await until('no more traffic', async () => {
-    const first = await count()
-    await new Promise((resolve) => setTimeout(resolve, 400))
-    return (await count()) === first
-  })
+  await page.locator('.verdict', { hasText: 'a browser test' }).waitFor()
+  await traffic('users', 'no request to a drained instance', (found) => found.get('users-2') === 0)
   await undo(page)
   await until('it is back', async () => (await ellie.instance('users', 'users-2')).standing === 'routable')
+  await traffic('users', 'requests again', (found) => found.get('users-2') > 0)
   await until('the screen follows', () => named(page, 'Drain').isVisible())
   await act(page, 'Drain')
   await until('the screen offers the way back', () => named(page, 'Undrain').isVisible())
   await act(page, 'Undrain')
   await until('it is back again', async () => (await ellie.instance('users', 'users-2')).standing === 'routable')
+  await traffic('users', 'requests again', (found) => found.get('users-2') > 0)
   await page.close()
 })
 
@@ -140,9 +165,11 @@ test('maintenance with a time limit, and its end', async () => {
   })
   const left = Date.parse(i.operator.maintenance.until) - Date.parse(i.operator.maintenance.at)
   assert.equal(left, 300_000)
+  await traffic('users', 'no request to one in maintenance', (found) => found.get('users-1') === 0)
   await until('the way back', () => named(page, 'End maintenance').isVisible())
   await act(page, 'End maintenance')
   await until('it is back', async () => (await ellie.instance('users', 'users-1')).standing === 'routable')
+  await traffic('users', 'requests again', (found) => found.get('users-1') > 0)
   await page.close()
 })
 
@@ -150,10 +177,12 @@ test('weight, and the registered one again by undo', async () => {
   const page = await openPage(context, faults)
   await page.goto(`${ellie.ui}services/users/users-1`)
   await settled(page, 'instance')
-  await act(page, 'Set weight', async (d) => d.getByLabel('Weight').fill('4'))
-  await until('the weight', async () => (await ellie.instance('users', 'users-1')).weight === 4)
+  await act(page, 'Set weight', async (d) => d.getByLabel('Weight').fill('8'))
+  await until('the weight', async () => (await ellie.instance('users', 'users-1')).weight === 8)
+  await traffic('users', 'most of the requests', (found) => found.get('users-1') > 0.6)
   await undo(page)
   await until('the registered weight', async () => (await ellie.instance('users', 'users-1')).weight === 1)
+  await traffic('users', 'less than half of the requests', (found) => found.get('users-1') < 0.5)
   await page.close()
 })
 
@@ -176,10 +205,12 @@ test('deregister, and registered again by undo', async () => {
   await act(page, 'Deregister')
   await until('it is gone', async () => (await ellie.instance('payments', 'payments-2')) === null)
   await until('the screen says so', () => page.getByText('This instance is not registered').isVisible())
+  await traffic('payments', 'all requests to the other', (found) => found.get('payments-1') === 1 && !found.has('payments-2'))
   await undo(page)
   const again = await until('it is back', () => ellie.instance('payments', 'payments-2'))
   assert.equal(again.port, before.port)
   assert.equal(again.healthEndpoint, before.healthEndpoint)
+  await traffic('payments', 'requests to both', (found) => found.get('payments-2') > 0)
   await page.close()
 })
 
@@ -200,17 +231,25 @@ test('a breaker forced open refuses; undo and reset', async () => {
     await dialog.locator('button[type="submit"]').click()
     await dialog.waitFor({ state: 'detached' })
   }
+  const asked = async () => (await fetch(`${ellie.gateway}/api/users/x`)).status
   await choose('Force open')
-  await until('the breaker is forced open', async () => (await ellie.breaker('users')).forced?.state === 'open')
-  await until('a refusal', async () => (await fetch(`${ellie.gateway}/api/users/x`)).status === 503)
+  const forced = await until('the breaker is forced open', async () => (await ellie.breaker('users')).forced)
+  assert.equal(forced.state, 'open')
+  await until('a refusal', async () => (await asked()) === 503)
+  await until('no request reaches an instance', async () => {
+    const before = await ended('users')
+    for (let i = 0; i < 20; i++) if ((await asked()) !== 503) return false
+    return JSON.stringify([...(await ended('users'))]) === JSON.stringify([...before])
+  })
   await until('the screen says so', () => page.locator('.line', { hasText: 'forced open' }).first().isVisible())
   await undo(page)
   await until('the breaker is free', async () => !(await ellie.breaker('users')).forced)
+  await traffic('users', 'requests again', (found) => found.size === 3)
   await choose('Force closed')
   await until('the breaker is forced closed', async () => (await ellie.breaker('users')).forced?.state === 'closed')
   await choose('Reset')
   await until('the breaker is free', async () => !(await ellie.breaker('users')).forced)
-  await until('an answer', async () => (await fetch(`${ellie.gateway}/api/users/x`)).status === 200)
+  await until('an answer', async () => (await asked()) === 200)
   await page.close()
 })
 
@@ -224,6 +263,7 @@ test('the strategy of one service and of all', async () => {
   await until('no strategy of its own', async () => (await ellie.get('/load-balancer/strategy')).services.orders === undefined)
   await act(page, 'Switch for all', async (d) => d.getByText('Round robin', { exact: true }).click())
   await until('the strategy of all', async () => (await ellie.get('/load-balancer/strategy')).strategy === 'round_robin')
+  await traffic('users', 'turns', (found) => found.size === 3 && [...found.values()].every((share) => Math.abs(share - 1 / 3) < 0.05))
   await undo(page)
   await until('the one before', async () => (await ellie.get('/load-balancer/strategy')).strategy === 'health_based')
   await page.close()
@@ -258,6 +298,7 @@ test('keys: palette, filter, rows, help', async () => {
   await page.keyboard.press('?')
   await page.getByRole('dialog', { name: 'Keys' }).waitFor()
   await page.keyboard.press('Escape')
+  // What is typed at once after it goes into it.
   await page.keyboard.press('Control+k')
   await page.keyboard.type('payments-1')
   await page.locator('#palette-list [aria-selected="true"]').waitFor()
@@ -267,6 +308,12 @@ test('keys: palette, filter, rows, help', async () => {
   await page.keyboard.press('g')
   await page.keyboard.press('e')
   await settled(page, 'events')
+  await page.keyboard.press('Control+k')
+  await page.keyboard.type('drain users-2')
+  await page.locator('#palette-list [aria-selected="true"]', { hasText: 'Drain users-2' }).waitFor()
+  await page.keyboard.press('Enter')
+  await page.getByRole('dialog', { name: 'Drain users-2' }).locator('[data-effect]').waitFor()
+  await page.keyboard.press('Escape')
   await page.close()
 })
 

@@ -1,7 +1,7 @@
 // Many instances, many tabs, and a server that goes away.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { Ellie, openBrowser, openPage, settled, until } from './harness.mjs'
+import { Ellie, SubPath, openBrowser, openPage, settled, until } from './harness.mjs'
 
 let ellie
 let browser
@@ -9,7 +9,6 @@ const faults = []
 
 before(async () => {
   ellie = await Ellie.start('serve')
-  await ellie.fleet(1000, 1000)
   browser = await openBrowser()
 })
 
@@ -26,6 +25,39 @@ async function connections() {
   const table = await readFile('/proc/net/tcp', 'utf8')
   return table.split('\n').filter((line) => new RegExp(`^\\s*\\d+: \\w+:${port} \\w+:\\w+ 01 `).test(line)).length
 }
+
+test('nothing registered: every screen says what to do, with commands to copy', async () => {
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 } })
+  const page = await openPage(context, faults)
+  for (const [screen, path] of [['overview', ''], ['services', 'services'], ['service', 'services/users'], ['instance', 'services/users/users-1'], ['balancer', 'balancer'], ['breakers', 'breakers'], ['gateway', 'gateway'], ['topology', 'topology']]) {
+    await page.goto(ellie.ui + path)
+    await settled(page, screen)
+    await page.locator('.empty .command').first().waitFor()
+  }
+  await context.close()
+})
+
+test('under a sub-path of a reverse proxy everything works, and looking changes nothing', async () => {
+  await ellie.fleet(1000, 1000)
+  const proxy = await SubPath.start('/tools/ellie', ellie.ports.dashboard)
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 } })
+  try {
+    const before = (await ellie.get('/services')).index
+    const page = await openPage(context, faults)
+    for (const [screen, path] of [['services', 'services'], ['instance', 'services/svc-3/i-3'], ['balancer', 'balancer?service=svc-3'], ['breakers', 'breakers'], ['topology', 'topology?focus=svc-3'], ['events', 'events'], ['overview', '']]) {
+      await page.goto(`${proxy.url}/ui/${path}`)
+      await settled(page, screen)
+      await page.getByText('Live', { exact: true }).waitFor()
+    }
+    await page.getByRole('link', { name: 'Breakers', exact: true }).click()
+    await settled(page, 'breakers')
+    assert.equal(new URL(page.url()).pathname, '/tools/ellie/ui/breakers')
+    assert.equal((await ellie.get('/services')).index, before)
+  } finally {
+    await context.close()
+    await proxy.end()
+  }
+})
 
 test('a thousand services: only the rows in sight exist', async () => {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 } })

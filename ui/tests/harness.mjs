@@ -1,6 +1,7 @@
 // Starts the real binary and the real browser. What is started here is ended here.
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { createServer as createHttpServer, request } from 'node:http'
 import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -127,6 +128,32 @@ export class Ellie {
       })
       await this.send('POST', '/services/batch', { registrations, deregistrations: [] })
     }
+  }
+}
+
+/** A reverse proxy that has the dashboard at a path of its own; the `Host` field is passed on. */
+export class SubPath {
+  static async start(prefix, port) {
+    const proxy = new SubPath()
+    proxy.server = createHttpServer((from, to) => {
+      if (!from.url.startsWith(`${prefix}/`)) return to.writeHead(404).end()
+      const asked = request({ host: '127.0.0.1', port, path: from.url.slice(prefix.length), method: from.method, headers: from.headers }, (answer) => {
+        to.writeHead(answer.statusCode, answer.headers)
+        answer.pipe(to)
+      })
+      asked.on('error', () => to.destroy())
+      to.on('close', () => asked.destroy())
+      from.pipe(asked)
+    })
+    await new Promise((resolve) => proxy.server.listen(0, '127.0.0.1', resolve))
+    proxy.url = `http://127.0.0.1:${proxy.server.address().port}${prefix}`
+    return proxy
+  }
+
+  async end() {
+    const closed = new Promise((resolve) => this.server.close(resolve))
+    this.server.closeAllConnections()
+    await closed
   }
 }
 

@@ -34,6 +34,7 @@ export function percent(n: number | null | undefined): string {
 /** Milliseconds of latency: `0.8 ms`, `12 ms`, `1.2 s`. */
 export function latency(ms: number | null | undefined): string {
   if (ms === null || ms === undefined || !Number.isFinite(ms)) return DASH
+  if (ms === 0) return '0 ms'
   if (ms < 0.1) return `${ms.toFixed(2)} ms`
   if (ms < 10) return `${ms.toFixed(1)} ms`
   if (ms < 1000) return `${Math.round(ms)} ms`

@@ -36,15 +36,25 @@ const ORDER: Record<string, (a: Row, b: Row) => number> = {
   failing: (a, b) => at(a, 3) - at(b, 3) || byId(b, a),
 }
 
+/** The balancer's intent; before any traffic every strategy goes by weight. */
+function intended(row: Row): number {
+  const told = tickOf(row)?.[5]
+  if (told !== undefined && told !== null) return told
+  const takes = (r: Row): number => (r.inst.standing === 'routable' ? r.inst.weight : 0)
+  let sum = 0
+  for (const r of row.service.rows.values()) sum += takes(r)
+  return sum ? takes(row) / sum : 0
+}
+
 const COLUMNS: Column<Row>[] = [
-  { id: 'id', label: 'Instance', width: 'minmax(120px, 1fr)', cell: (r) => <InstanceLink service={r.service.name} id={r.id} /> },
-  { id: 'state', label: 'State', width: '120px', cell: (r) => <Flags row={r} /> },
+  { id: 'id', label: 'Instance', width: 'minmax(92px, 1fr)', cell: (r) => <InstanceLink service={r.service.name} id={r.id} /> },
+  { id: 'state', label: 'State', width: '108px', cell: (r) => <Flags row={r} /> },
   { id: 'weight', label: 'Weight', width: '56px', end: true, down: true, cell: (r) => <span class="num">{r.inst.weight}</span> },
-  { id: 'intended', label: 'Intended', width: '70px', end: true, down: true, cell: (r) => <span class="num">{percent(tickOf(r)?.[5])}</span> },
-  { id: 'share', label: 'Actual, of 10 s', width: 'minmax(150px, 1.6fr)', down: true, title: 'the mark is the intended share', cell: (r) => <ShareBar share={tickOf(r)?.[4] ?? 0} expected={tickOf(r)?.[5]} tone={(tickOf(r)?.[6] ?? 0) & (SICK | EJECTED) ? 'warn' : ''} /> },
+  { id: 'intended', label: 'Intended', width: '70px', end: true, down: true, cell: (r) => <span class="num">{percent(intended(r))}</span> },
+  { id: 'share', label: 'Actual, of 10 s', width: 'minmax(90px, 1.6fr)', down: true, title: 'the mark is the intended share', cell: (r) => <ShareBar share={tickOf(r)?.[4] ?? 0} expected={intended(r)} tone={(tickOf(r)?.[6] ?? 0) & (SICK | EJECTED) ? 'warn' : ''} /> },
   { id: 'rps', label: 'req/s', width: '60px', end: true, down: true, cell: (r) => <span class="num">{rate(tickOf(r)?.[0] ?? 0)}</span> },
   { id: 'flight', label: 'In flight', width: '66px', end: true, down: true, cell: (r) => <span class="num">{int(tickOf(r)?.[1] ?? 0)}</span> },
-  { id: 'ewma', label: 'EWMA', width: '72px', end: true, down: true, title: 'moving average of response times', cell: (r) => <span class="num">{latency(tickOf(r)?.[2])}</span> },
+  { id: 'ewma', label: 'EWMA', width: '64px', end: true, down: true, title: 'moving average of response times', cell: (r) => <span class="num">{latency(tickOf(r)?.[2])}</span> },
   { id: 'failing', label: 'Failing', width: '66px', end: true, down: true, cell: (r) => <span class={`num ${(tickOf(r)?.[3] ?? 0) >= 0.05 ? 'bad strong' : ''}`}>{percent(tickOf(r)?.[3])}</span> },
   { id: 'acts', label: '', width: '28px', fixed: true, cell: (r) => <More label={`Act on ${r.id}`} onClick={() => choose(r.id, actsOf(r))} /> },
 ]

@@ -7,7 +7,7 @@ import type { BreakerTick } from '../lib/types'
 import { choose } from '../parts/act'
 import { Empty, Filter, Head, Segments, ServiceLink, State } from '../parts/bits'
 import { Spark } from '../parts/spark'
-import { type Column, More, Table } from '../parts/table'
+import { type Column, More, Table, sortingOf } from '../parts/table'
 import { breakerActs } from '../state/acts'
 import { loaded, track } from '../state/history'
 import { breakerConfig, rev, services, tick, tickNo } from '../state/store'
@@ -40,7 +40,7 @@ function Disc({ item }: { item: Item }) {
   return (
     <svg width="32" height="32" viewBox="-16 -16 32 32" class={`disc ${tone}`} role="img" aria-label={`${rate(item.rps)} requests a second, ${percent(item.errors)} errors`}>
       <circle r={r} fill="currentColor" opacity={item.rps > 0 ? 0.28 : 0.5} />
-      <circle r={r} fill="none" stroke="currentColor" stroke-width="1.5" stroke-dasharray={item.breaker.state === 'open' ? '3 2.5' : undefined} />
+      <circle r={r} fill="none" stroke="currentColor" stroke-width="1.5" stroke-dasharray={item.breaker.state === 'open' && item.rps > 0 ? '3 2.5' : undefined} />
     </svg>
   )
 }
@@ -66,17 +66,27 @@ function Next({ breaker }: { breaker: BreakerTick }) {
   return <span class="dim">–</span>
 }
 
+const worst = (a: Item, b: Item): number => a.rank - b.rank || Number(b.rps > 0) - Number(a.rps > 0) || natural(a.name, b.name)
+const ORDER: Record<string, (a: Item, b: Item) => number> = {
+  name: (a, b) => natural(a.name, b.name),
+  state: worst,
+  failures: (a, b) => a.breaker.failures - b.breaker.failures || worst(b, a),
+  rps: (a, b) => a.rps - b.rps || worst(b, a),
+  errors: (a, b) => a.errors - b.errors || worst(b, a),
+  trips: (a, b) => (a.breaker.opened ?? 0) - (b.breaker.opened ?? 0) || worst(b, a),
+}
+
 const COLUMNS: Column<Item>[] = [
   { id: 'disc', label: 'Traffic', width: '44px', fixed: true, cell: (b) => <Disc item={b} /> },
-  { id: 'name', label: 'Breaker', width: 'minmax(110px, 1fr)', fixed: true, cell: (b) => <ServiceLink name={b.name} /> },
-  { id: 'state', label: 'State', width: '124px', fixed: true, cell: (b) => <State word={breakerWord(b.breaker.state, b.breaker.forced)} /> },
-  { id: 'next', label: 'Next', width: '150px', fixed: true, cell: (b) => <Next breaker={b.breaker} /> },
-  { id: 'failures', label: 'Failures in the window', width: 'minmax(170px, 1fr)', fixed: true, cell: (b) => <Failures item={b} /> },
-  { id: 'trend', label: 'Two minutes', width: 'minmax(120px, 1fr)', fixed: true, wide: true, cell: (b) => <Trend name={b.name} /> },
-  { id: 'rps', label: 'req/s', width: '58px', end: true, fixed: true, cell: (b) => <span class="num">{rate(b.rps)}</span> },
-  { id: 'errors', label: 'Errors', width: '62px', end: true, fixed: true, cell: (b) => <span class={`num ${b.errors >= 0.05 ? 'bad strong' : ''}`}>{b.rps ? percent(b.errors) : '–'}</span> },
-  { id: 'trips', label: 'Trips', width: '46px', end: true, fixed: true, title: 'how often it has opened', cell: (b) => <span class="num">{int(b.breaker.opened ?? 0)}</span> },
-  { id: 'last', label: 'Last change', width: 'minmax(150px, 1.2fr)', fixed: true, wide: true, cell: (b) => { const t = b.breaker.lastTransition; return t ? <span class="clip dim" title={`${t.from} → ${t.to}: ${causeWord(t.cause)}`}>{span(t.ago)} ago: {causeWord(t.cause)}</span> : <span class="dim">never</span> } },
+  { id: 'name', label: 'Breaker', width: 'minmax(100px, 1fr)', cell: (b) => <ServiceLink name={b.name} /> },
+  { id: 'state', label: 'State', width: '124px', cell: (b) => <State word={breakerWord(b.breaker.state, b.breaker.forced)} /> },
+  { id: 'next', label: 'Next', width: '142px', fixed: true, cell: (b) => <Next breaker={b.breaker} /> },
+  { id: 'failures', label: 'Failures in the window', width: 'minmax(156px, 1fr)', down: true, cell: (b) => <Failures item={b} /> },
+  { id: 'trend', label: 'Two minutes', width: 'minmax(100px, 1fr)', fixed: true, wide: true, cell: (b) => <Trend name={b.name} /> },
+  { id: 'rps', label: 'req/s', width: '58px', end: true, down: true, cell: (b) => <span class="num">{rate(b.rps)}</span> },
+  { id: 'errors', label: 'Errors', width: '62px', end: true, down: true, cell: (b) => <span class={`num ${b.errors >= 0.05 ? 'bad strong' : ''}`}>{b.rps ? percent(b.errors) : '–'}</span> },
+  { id: 'trips', label: 'Trips', width: '46px', end: true, down: true, title: 'how often it has opened', cell: (b) => <span class="num">{int(b.breaker.opened ?? 0)}</span> },
+  { id: 'last', label: 'Last change', width: 'minmax(150px, 1.6fr)', fixed: true, wide: true, cell: (b) => { const t = b.breaker.lastTransition; return t ? <span class="clip dim" title={`${t.from} → ${t.to}: ${causeWord(t.cause)}`}>{span(t.ago)} ago: {causeWord(t.cause)}</span> : <span class="dim">never</span> } },
   { id: 'acts', label: '', width: '28px', fixed: true, cell: (b) => <More label={`Act on the breaker ${b.name}`} onClick={() => choose(`Breaker ${b.name}`, breakerActs(b.name))} /> },
 ]
 
@@ -98,17 +108,19 @@ export default function Breakers() {
   void loaded.value
   void tickNo.value
   const [query, state] = [filter('q'), filter('state')]
+  const sorting = sortingOf(filter('sort'), { by: '', down: false })
   const all = items()
   const counts = { open: 0, half_open: 0, closed: 0, forced: 0 }
   for (const item of all) {
     if (item.breaker.forced) counts.forced++
-    else counts[item.breaker.state]++
+    counts[item.breaker.state]++
   }
   const rows = useMemo(() => {
     const takes = matcher(query)
-    const of = (item: Item): string => (item.breaker.forced ? 'forced' : item.breaker.state)
-    return all.filter((item) => takes(item.name.toLowerCase()) && (!state || of(item) === state)).sort((a, b) => a.rank - b.rank || Number(b.rps > 0) - Number(a.rps > 0) || natural(a.name, b.name))
-  }, [tickNo.value, rev.value, query, state])
+    const found = all.filter((item) => takes(item.name.toLowerCase()) && (!state || (state === 'forced' ? item.breaker.forced : item.breaker.state === state)))
+    const compare = ORDER[sorting.by] ?? worst
+    return found.sort(sorting.down ? (a, b) => compare(b, a) : compare)
+  }, [tickNo.value, rev.value, query, state, sorting.by, sorting.down])
   const config = breakerConfig.value
   if (!all.length) {
     return (
@@ -125,7 +137,7 @@ export default function Breakers() {
         <Filter label="Filter breakers" placeholder="Name" value={query} onChange={(q) => refine({ q })} />
         <Segments label="State" value={state} onChange={(value) => refine({ state: value })} choices={[{ value: '', label: 'All' }, { value: 'open', label: 'Open', count: counts.open }, { value: 'half_open', label: 'Half-open', count: counts.half_open }, { value: 'closed', label: 'Closed', count: counts.closed }, { value: 'forced', label: 'Forced', count: counts.forced }]} />
       </div>
-      <Table label="Breakers" rows={rows} columns={COLUMNS} rowHeight={42} keyOf={(b) => b.name} revOf={() => tickNo.value} href={(b) => to(['services', b.name])} toneOf={(b) => (b.breaker.state === 'open' ? 'row-bad' : '')} compactHeight={84} compact={(b) => <><div class="compact-top"><ServiceLink name={b.name} /><State word={breakerWord(b.breaker.state, b.breaker.forced)} /><More label={`Act on the breaker ${b.name}`} onClick={() => choose(`Breaker ${b.name}`, breakerActs(b.name))} /></div><Failures item={b} /><div class="compact-sub num">{rate(b.rps)} req/s · <Next breaker={b.breaker} /></div></>} empty={<p class="no-match">No breaker matches.</p>} />
+      <Table label="Breakers" rows={rows} columns={COLUMNS} rowHeight={42} keyOf={(b) => b.name} revOf={() => tickNo.value} href={(b) => to(['services', b.name])} sorting={sorting} onSort={(sort) => refine({ sort })} toneOf={(b) => (b.breaker.state === 'open' ? 'row-bad' : '')} compactHeight={84} compact={(b) => <><div class="compact-top"><ServiceLink name={b.name} /><State word={breakerWord(b.breaker.state, b.breaker.forced)} /><More label={`Act on the breaker ${b.name}`} onClick={() => choose(`Breaker ${b.name}`, breakerActs(b.name))} /></div><Failures item={b} /><div class="compact-sub num">{rate(b.rps)} req/s · <Next breaker={b.breaker} /></div></>} empty={<p class="no-match">No breaker matches.</p>} />
     </div>
   )
 }

@@ -45,7 +45,7 @@ export default function Events() {
   const choice = (name: string, label: string, value: string, list: string[]) => (
     <select class="select" aria-label={label} value={value} onChange={(event) => refine({ [name]: event.currentTarget.value })}>
       <option value="">{label}: all</option>
-      {list.map((item) => <option key={item} value={item}>{item}</option>)}
+      {(value && !list.includes(value) ? [value, ...list] : list).map((item) => <option key={item} value={item}>{item}</option>)}
     </select>
   )
   return (

@@ -69,9 +69,9 @@ function Routes() {
   return (
     <>
       <div class="charts">
-        <Chart label="Requests per second" height={110} step={1} lines={[{ label: 'req/s', values: total.rps.values(), color: '--accent', fill: true }]} format={rate} />
-        <Chart label="Errors" height={110} step={1} lines={[{ label: 'errors', values: total.errors.values(), color: '--bad', fill: true }]} format={percent} floor={0.05} />
-        <Chart label="p95 latency" height={110} step={1} lines={[{ label: 'p95', values: total.p95.values(), color: '--info' }]} format={latency} floor={5} />
+        <Chart label="Requests per second" height={96} step={1} lines={[{ label: 'req/s', values: total.rps.values(), color: '--accent', fill: true }]} format={rate} />
+        <Chart label="Errors" height={96} step={1} lines={[{ label: 'errors', values: total.errors.values(), color: '--bad', fill: true }]} format={percent} floor={0.05} />
+        <Chart label="p95 latency" height={96} step={1} lines={[{ label: 'p95', values: total.p95.values(), color: '--info' }]} format={latency} floor={5} />
       </div>
       <div class="tools">
         <Filter label="Filter routes" placeholder="Path, host, service" value={query} onChange={(q) => refine({ q })} />
@@ -116,7 +116,10 @@ function Tester() {
   useEffect(() => {
     if (filter('path')) void run()
   }, [])
-  const cli = `ellie routes test ${shell(path)}${method === 'GET' ? '' : ` --method ${method}`}${host ? ` --host ${shell(host)}` : ''}`
+  const fields = Object.entries(parseHeaders(headers))
+  const verb = method === 'GET' ? '' : method === 'HEAD' ? ' --head' : ` -X ${method}`
+  const cli = `ellie routes test ${shell(path)}${method === 'GET' ? '' : ` --method ${method}`}${host ? ` --host ${shell(host)}` : ''}${fields.map(([name, text]) => ` --header ${shell(`${name}=${text}`)}`).join('')}`
+  const real = `curl -i${verb}${host ? ` -H ${shell(`Host: ${host}`)}` : ''}${fields.map(([name, text]) => ` -H ${shell(`${name}: ${text}`)}`).join('')} ${shell(`http://${mode.value.gateway ?? '127.0.0.1:8000'}${path}`)}`
   return (
     <div class="columns tester">
       <form class="act-form" onSubmit={(event) => { event.preventDefault(); void run() }}>
@@ -130,6 +133,7 @@ function Tester() {
         <label class="field"><span>Header fields</span><textarea rows={3} value={headers} placeholder={'x-tenant: a\nx-version: 2'} spellcheck={false} onInput={(event) => setHeaders(event.currentTarget.value)} /><small>One a line. Fields that look like secrets are sent, but not kept in the address.</small></label>
         <div><button type="submit" class="button primary">Which route?</button></div>
         <Command label="ellie" text={cli} />
+        <Command label="send it" text={real} />
       </form>
       <div class="stack-tight" data-result aria-live="polite">
         {error && <Failed what="The request could not be judged" error={error} />}
@@ -155,6 +159,8 @@ function Result({ result }: { result: RouteTestResult }) {
             <tbody>{result.resolve.candidates.slice(0, 12).map((c) => <tr key={c.id}><td>{c.picked && <span class="ok"><Icon name="chevron" size={12} label="picked" /></span>} <InstanceLink service={service} id={c.id} /></td><td><State word={instanceWord({ status: c.status, standing: c.standing, reason: c.reason })} /></td><td class="end num">{percent(c.score?.share)}</td><td class="dim">{c.reason}</td></tr>)}</tbody></table>
         </section>
       )}
+      {result.outcome === 'not_found' && !result.considered?.length && <p class="dim">No route has a path that fits. <a href={to(['gateway'])}>See all routes</a>, or add one:</p>}
+      {result.outcome === 'not_found' && <Command text={`ellie routes add ${shell(result.path ?? '/')} SERVICE`} />}
       {result.considered && result.considered.length > 0 && (
         <section class="panel"><h2>Routes considered</h2>
           <table class="plain"><tbody>{result.considered.slice(0, 20).map((c) => <tr key={c.id}><td><span class={c.verdict === 'matched' ? 'ok' : 'idle'}><Icon name={c.verdict === 'matched' ? 'check' : 'slash'} size={13} label={c.verdict} /></span></td><td class="mono">{c.path}</td><td>{c.id}</td><td class="dim">{c.text}</td></tr>)}</tbody></table>

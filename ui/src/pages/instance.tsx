@@ -13,6 +13,7 @@ import { actsOf } from '../state/acts'
 import { detail } from '../state/detail'
 import { rev, rowOf, tick, tickNo } from '../state/store'
 import { instanceWord, statusWord, strategyName } from '../state/words'
+import { whyOf } from './services'
 
 export default function InstancePage() {
   const [, name = '', id = ''] = place.value.path
@@ -40,23 +41,27 @@ export default function InstancePage() {
   const check = data?.check
   const last = whole?.lastCheck
   const routable = inst.standing === 'routable'
+  const held = instanceWord(inst).tone === 'hold'
+  // The first reason of the analysis; without one, what the stream tells.
+  const findings = [...(report?.findings ?? []), ...(data?.why.findings ?? [])]
+  const cause = routable ? undefined : findings.find((finding) => finding.level === 'problem')
   return (
     <div class="stack">
       <Head title={<>{id} <State word={instanceWord(inst)} /></>} crumbs={crumbs} sub={<><span class="mono">{row.address}</span><span>since <Ago at={inst.since} plain /></span><span class="num">{rate(live?.[0] ?? 0)} req/s</span></>}>
         <ActButtons acts={actsOf(row)} />
       </Head>
-      <div class={`verdict ${routable ? 'yes' : 'no'}`}>
-        <span class={routable ? 'ok' : 'bad'}><Icon name={routable ? 'check' : 'octagon'} size={20} /></span>
+      <div class={`verdict ${routable ? 'yes' : held ? 'hold-back' : 'no'}`}>
+        <span class={routable ? 'ok' : held ? 'hold' : 'bad'}><Icon name={routable ? 'check' : held ? instanceWord(inst).icon : 'octagon'} size={20} /></span>
         <div>
           <strong>{data?.why.verdict ?? (routable ? 'It gets traffic' : 'It gets no traffic')}</strong>
-          <div class="dim">{inst.reason}</div>
+          <div class="dim">{cause ? `${cause.topic}: ${cause.text}` : whyOf(row)}</div>
         </div>
       </div>
       {error && !(error instanceof ApiError && error.status === 404) && <Failed what="The analysis could not be loaded" error={error} retry={again} />}
       <div class="columns">
         <section class="panel">
           <h2>Why</h2>
-          {data ? <Findings findings={[...(report?.findings ?? []), ...data.why.findings]} /> : <Loading what="the analysis" />}
+          {data ? <Findings findings={findings} without={['check', 'history', 'last event']} /> : <Loading what="the analysis" />}
           {data?.why.try?.length ? <div class="padded stack-tight">{data.why.try.slice(0, 3).map((text) => <Command key={text} text={text} />)}</div> : null}
         </section>
         <div class="stack">
@@ -64,7 +69,7 @@ export default function InstancePage() {
             <h2>Health check</h2>
             <div class="padded stack-tight">
               <Facts
-                items={[
+                items={check?.type === 'none' ? [['Check', 'none: it counts as healthy for as long as it is registered']] : [
                   ['Check', check ? `${check.type ?? '–'}${check.interval ? `, every ${duration(check.interval)}` : ''}` : (inst.check ?? '–')],
                   ['Timeout', duration(check?.timeout)],
                   ['Healthy after', check?.successThreshold ? `${check.successThreshold} in a row` : '–'],

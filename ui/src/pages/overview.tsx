@@ -1,19 +1,19 @@
 /** What an operator opens first: what needs attention, and how much is going on. */
 import { useMemo } from 'preact/hooks'
 import { int, latency, percent, rate } from '../lib/format'
-import { to } from '../lib/router'
+import { filter, refine, to } from '../lib/router'
 import { Ago, Empty, Left, ServiceLink, Split } from '../parts/bits'
 import { Icon } from '../parts/icon'
 import { Spark } from '../parts/spark'
 import { EventLine, Strip } from '../parts/strip'
 import { choose } from '../parts/act'
 import { actsOf, breakerActs } from '../state/acts'
-import { type Matter, matters } from '../state/attention'
+import { type Matter, matters, watch } from '../state/attention'
 import { loaded, total, track } from '../state/history'
 import { events, mode, now, processes, rev, routes, rowOf, services, tick, tickNo } from '../state/store'
 import { instanceWord, statusWord } from '../state/words'
 
-const MOST_MATTERS = 12
+const MOST_MATTERS = 8
 const MOST_BUSY = 10
 const MOST_EVENTS = 8
 
@@ -46,7 +46,7 @@ function Figures() {
   void tickNo.value
   void loaded.value
   const t = tick.value
-  let [healthy, degraded, unhealthy, held, all] = [0, 0, 0, 0, 0]
+  let [healthy, degraded, unhealthy, held, awaiting, all] = [0, 0, 0, 0, 0, 0]
   let sick = 0
   for (const service of services.values()) {
     all += service.total
@@ -61,6 +61,7 @@ function Figures() {
       if (tone === 'ok') healthy++
       else if (tone === 'warn') degraded++
       else if (tone === 'hold') held++
+      else if (tone === 'idle') awaiting++
       else unhealthy++
     }
   }
@@ -96,8 +97,8 @@ function Figures() {
       <a class="figure" href={to(['services'], { view: 'instances' })}>
         <span class="figure-name">Instances</span>
         <span class="figure-value num">{int(all)}</span>
-        <Split healthy={healthy} degraded={degraded} unhealthy={unhealthy} held={held} />
-        <span class="figure-note">{[[healthy, 'healthy'], [degraded, 'degraded'], [unhealthy, 'unhealthy'], [held, 'held back']].filter(([n]) => n).map(([n, word]) => `${int(n as number)} ${word}`).join(', ') || 'none'}</span>
+        <Split healthy={healthy} degraded={degraded} unhealthy={unhealthy} held={held} awaiting={awaiting} />
+        <span class="figure-note">{[[healthy, 'healthy'], [degraded, 'degraded'], [unhealthy, 'unhealthy'], [held, 'held back'], [awaiting, 'awaiting a check']].filter(([n]) => n).map(([n, word]) => `${int(n as number)} ${word}`).join(', ') || 'none'}</span>
       </a>
       <a class="figure" href={to(['breakers'])}>
         <span class="figure-name">Open breakers</span>
@@ -113,10 +114,11 @@ function Figures() {
 
 function Attention() {
   const all = useMemo(
-    () => matters({ services: services.values(), has: (name) => services.has(name), tick: tick.value, mode: mode.value, routes: routes.value, processes: processes.value, now: now.peek() }),
+    () => watch(matters({ services: services.values(), has: (name) => services.has(name), tick: tick.value, mode: mode.value, routes: routes.value, processes: processes.value, now: now.peek(), errors: (name) => track(name)?.errors.values() ?? [] }), now.peek()),
     [rev.value, tick.value, mode.value, routes.value, processes.value],
   )
-  const shown = all.slice(0, MOST_MATTERS)
+  const whole = filter('all') === '1'
+  const shown = whole ? all : all.slice(0, MOST_MATTERS)
   return (
     <section class="panel attention" aria-label="Needs attention">
       <h2>
@@ -131,7 +133,11 @@ function Attention() {
           {shown.map((matter) => <Line key={matter.key} matter={matter} />)}
         </ul>
       )}
-      {all.length > shown.length && <p class="more"><a href={to(['services'], { sort: 'status' })}>and {int(all.length - shown.length)} more</a></p>}
+      {all.length > MOST_MATTERS && (
+        <p class="more">
+          <button type="button" class="button small" aria-expanded={whole} onClick={() => refine({ all: whole ? undefined : '1' })}>{whole ? 'Only the worst' : `Show all ${int(all.length)}`}</button>
+        </p>
+      )}
     </section>
   )
 }
@@ -156,7 +162,8 @@ function Line({ matter }: { matter: Matter }) {
         {matter.why && <div class="why" title={matter.why}>{matter.why}</div>}
       </div>
       <span class="matter-since num">
-        {matter.until ? <Left until={matter.until} /> : Number.isFinite(matter.since) ? <Ago at={matter.since} plain /> : ''}
+        {Number.isFinite(matter.since) && <span class={matter.until ? 'dim' : ''} title={matter.atLeast ? 'it was so already when this page was opened' : undefined}>{matter.atLeast ? 'over ' : ''}<Ago at={matter.since} plain /></span>}
+        {matter.until && <Left until={matter.until} />}
       </span>
       {matter.breaker || matter.instance ? (
         <button type="button" class="icon-button" aria-label={`Act on ${matter.subject}`} title="Act" onClick={acts}>

@@ -17,7 +17,7 @@ import { callersOf } from '../state/graph'
 import { loaded, track } from '../state/history'
 import { type Row, events, members, rev, routes, services, tick, tickNo, tickOf } from '../state/store'
 import { breakerWord, instanceWord, statusWord, strategyName } from '../state/words'
-import { InstanceCompact, whyOf } from './services'
+import { InstanceCompact, shortly, whyOf } from './services'
 
 export default function Service() {
   const name = place.value.path[1] ?? ''
@@ -57,7 +57,7 @@ function columns(checks: DetailPage['lastChecks']): Column<Row>[] {
     { id: 'id', label: 'Instance', width: 'minmax(130px, 1.1fr)', cell: (r) => <InstanceLink service={r.service.name} id={r.id} /> },
     { id: 'status', label: 'Status', width: '130px', cell: (r) => <State word={instanceWord(r.inst)} /> },
     { id: 'since', label: 'Since', width: '72px', end: true, fixed: true, cell: (r) => <span class="num dim"><Ago at={r.inst.since} plain /></span> },
-    { id: 'why', label: 'Last check', width: 'minmax(140px, 2fr)', fixed: true, wide: true, cell: (r) => { const text = instanceWord(r.inst).tone === 'ok' ? (checks?.[r.id]?.output ?? r.inst.reason) : whyOf(r); return <span class="dim clip" title={text}>{text}</span> } },
+    { id: 'why', label: 'Last check', width: 'minmax(140px, 2fr)', fixed: true, wide: true, cell: (r) => { const text = instanceWord(r.inst).tone === 'ok' ? (checks?.[r.id]?.output ?? r.inst.reason) : whyOf(r); return <span class="dim clip" title={text}>{shortly(r, text)}</span> } },
     { id: 'address', label: 'Address', width: 'minmax(136px, .7fr)', fixed: true, cell: (r) => <span class="mono clip">{r.address}</span> },
     { id: 'version', label: 'Version', width: '62px', wide: true, cell: (r) => <span class="clip">{r.inst.version ?? '–'}</span> },
     { id: 'weight', label: 'Weight', width: '54px', end: true, down: true, cell: (r) => <span class="num">{r.inst.weight}</span> },
@@ -101,7 +101,7 @@ function Found({ name }: { name: string }) {
         sub={<><span>{int(w.routable ?? 0)} of {count(service.total, 'instance')} get traffic</span><span class="num">{rate(live?.rps ?? 0)} req/s</span><span class="num">{live?.rps ? percent(live.errors ?? 0) : '–'} errors</span><span class="num">p95 {latency(live?.p95)}</span></>}
       >
         <button type="button" class="button" onClick={() => choose(`Breaker ${name}`, breakerActs(name))}><State word={breakerWord(breaker?.state ?? 'closed', breaker?.forced)} /> breaker</button>
-        <ActButtons acts={[strategy(name)]} />
+        <ActButtons acts={[{ ...strategy(name), verb: 'Switch strategy' }]} />
         <a class="button" href={to(['topology'], { focus: name })}>Topology</a>
       </Head>
       <div class="charts">
@@ -117,7 +117,7 @@ function Found({ name }: { name: string }) {
       <div class="columns">
         <section class="panel">
           <h2>Why {data && <span class="count">{data.why.verdict}</span>}</h2>
-          {error ? <Failed what="The analysis could not be loaded" error={error} retry={again} /> : data ? <Findings findings={data.why.findings} /> : null}
+          {error ? <Failed what="The analysis could not be loaded" error={error} retry={again} /> : data ? <Findings findings={data.why.findings} without={['last event']} /> : null}
         </section>
         <section class="panel">
           <h2>Definition</h2>

@@ -172,7 +172,7 @@ const INSTANCE_COLUMNS: Column<Row>[] = [
   { id: 'service', label: 'Service', width: 'minmax(90px, 0.9fr)', cell: (r) => <ServiceLink name={r.service.name} /> },
   { id: 'status', label: 'Status', width: '134px', cell: (r) => <State word={instanceWord(r.inst)} /> },
   { id: 'since', label: 'Since', width: '72px', end: true, cell: (r) => <span class="num dim"><Ago at={r.inst.since} plain /></span> },
-  { id: 'reason', label: 'Why', width: 'minmax(120px, 2fr)', fixed: true, wide: true, cell: (r) => <span class="dim clip" title={r.inst.reason}>{whyOf(r)}</span> },
+  { id: 'reason', label: 'Why', width: 'minmax(120px, 2fr)', fixed: true, wide: true, cell: (r) => <span class="dim clip" title={whyOf(r)}>{shortly(r, whyOf(r))}</span> },
   { id: 'address', label: 'Address', width: 'minmax(136px, 0.7fr)', cell: (r) => <span class="mono clip">{r.address}</span> },
   { id: 'version', label: 'Version', width: '62px', wide: true, cell: (r) => <span class="clip">{r.inst.version ?? '–'}</span> },
   { id: 'rps', label: 'req/s', width: '58px', end: true, down: true, cell: (r) => <span class="num">{rate(tickOf(r)?.[0] ?? 0)}</span> },
@@ -196,6 +196,11 @@ export function whyOf(row: Row): string {
   if (flags & EJECTED) return 'ejected after failures in a row'
   if (flags & SICK) return 'passed over by the balancer: slow or failing'
   return row.inst.reason
+}
+
+/** The reason without what was asked, which is the instance itself: its address stands beside it, the whole is in the tip. */
+export function shortly(row: Row, text: string): string {
+  return text.replace(/ from [A-Z]+ https?:\/\/\S+/, '').replace(` (${row.address})`, '')
 }
 
 export function InstanceCompact({ row, service }: { row: Row; service?: boolean }) {

@@ -59,7 +59,7 @@ export default function Topology() {
 
 function wordOf(name: string): Word {
   const service = services.get(name)
-  if (!service) return { word: 'not registered', tone: 'bad', icon: 'octagon', rank: 0 }
+  if (!service) return { word: 'not registered here', tone: 'idle', icon: 'dashed', rank: 3 }
   if (tick.value?.breakers?.[name]?.state === 'open') return { word: 'breaker open', tone: 'bad', icon: 'breaker-open', rank: 0 }
   const errors = tick.value?.services?.[name]?.errors ?? 0
   if (errors >= 0.05) return { word: `${percent(errors)} errors`, tone: 'bad', icon: 'triangle', rank: 1 }
@@ -80,7 +80,7 @@ function Box({ node, at, focus }: { node: Node; at: { x: number; y: number }; fo
   return (
     <a class={`node ${word.tone} ${focus ? 'focus' : ''}`} href={focus ? to(['services', node.name]) : to(['topology'], { focus: node.name })} style={style}>
       <span class="node-name clip">{node.name}</span>
-      <span class="node-sub"><State word={word} size={12} /><span class="dim num">{rate(tick.value?.services?.[node.name]?.rps ?? 0)}/s</span></span>
+      <span class="node-sub"><State word={word} size={12} />{services.has(node.name) && <span class="dim num">{rate(tick.value?.services?.[node.name]?.rps ?? 0)}/s</span>}</span>
     </a>
   )
 }

@@ -56,8 +56,8 @@ export function ShareBar({ share, expected, tone }: { share: number | null | und
 }
 
 /** Healthy, degraded and unhealthy of all as one bar. */
-export function Split({ healthy, degraded, unhealthy, held = 0 }: { healthy: number; degraded: number; unhealthy: number; held?: number }) {
-  const sum = healthy + degraded + unhealthy + held || 1
+export function Split({ healthy, degraded, unhealthy, held = 0, awaiting = 0 }: { healthy: number; degraded: number; unhealthy: number; held?: number; awaiting?: number }) {
+  const sum = healthy + degraded + unhealthy + held + awaiting || 1
   const part = (n: number, tone: string) => n > 0 && <span class={`split-part ${tone}`} style={{ flexGrow: n / sum }} />
   return (
     <span class="split" aria-hidden="true">
@@ -65,6 +65,7 @@ export function Split({ healthy, degraded, unhealthy, held = 0 }: { healthy: num
       {part(degraded, 'warn')}
       {part(unhealthy, 'bad')}
       {part(held, 'hold')}
+      {part(awaiting, 'idle')}
     </span>
   )
 }

@@ -32,14 +32,17 @@ function color(property: string): string {
   return value
 }
 
+/** The whole window, whatever part of it is known: a young server, or a service without traffic, has an axis all the same. */
+const POINTS = 120
+
 function data(lines: readonly Line[], step: number): uPlot.AlignedData {
-  const length = Math.max(0, ...lines.map((line) => line.values.length))
+  const length = Math.max(POINTS, ...lines.map((line) => line.values.length))
   const end = Math.floor(Date.now() / 1000)
   const x = Array.from({ length }, (_, i) => end - (length - 1 - i) * step)
   return [x, ...lines.map((line) => [...Array<null>(length - line.values.length).fill(null), ...line.values.map((v) => (v === null || Number.isNaN(v) ? null : v))])]
 }
 
-export function Chart({ label, step, lines, format, floor = 1, height = 150 }: Props) {
+export function Chart({ label, step, lines, format, floor = 1, height = 130 }: Props) {
   const box = useRef<HTMLDivElement>(null)
   const plot = useRef<uPlot | null>(null)
   const look = paint.value
@@ -56,7 +59,7 @@ export function Chart({ label, step, lines, format, floor = 1, height = 150 }: P
         legend: { show: false },
         cursor: { y: false, drag: { x: false, y: false }, points: { size: 5 } },
         scales: { y: { range: (_, __, max) => [0, Math.max(floor, (max || 0) * 1.08)] } },
-        axes: [{ ...axis, space: 70, values: [[60, '{HH}:{mm}', null, null, null, null, null, null, 1], [1, '{HH}:{mm}:{ss}', null, null, null, null, null, null, 1]] }, { ...axis, size: 58, values: (_, ticks) => ticks.map((n) => format(n)) }],
+        axes: [{ ...axis, size: 26, space: 70, values: [[60, '{HH}:{mm}', null, null, null, null, null, null, 1], [1, '{HH}:{mm}:{ss}', null, null, null, null, null, null, 1]] }, { ...axis, size: 58, values: (_, ticks) => ticks.map((n) => format(n)) }],
         series: [{}, ...lines.map((line) => {
           const stroke = color(line.color)
           return { label: line.label, stroke, width: 1.4, points: { show: false }, ...(line.fill ? { fill: stroke.replace('rgb(', 'rgba(').replace(')', ', 0.12)') } : {}) }

@@ -1,11 +1,12 @@
 /** A window over the screen: the browser's own, with its focus and its Escape. */
 import type { ComponentChildren } from 'preact'
-import { useEffect, useRef } from 'preact/hooks'
+import { useLayoutEffect, useRef } from 'preact/hooks'
 import { Icon } from './icon'
 
 export function Dialog({ title, label, onClose, children, kind = '' }: { title?: string; label?: string; onClose: () => void; children: ComponentChildren; kind?: string }) {
   const element = useRef<HTMLDialogElement>(null)
-  useEffect(() => {
+  // At once, so that what is typed right after the key that opens it goes into it.
+  useLayoutEffect(() => {
     const dialog = element.current
     const before = document.activeElement
     dialog?.showModal()

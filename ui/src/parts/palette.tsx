@@ -6,7 +6,7 @@ import { count } from '../lib/format'
 import { go, place, to } from '../lib/router'
 import { matcher } from '../lib/sorted'
 import { nextTheme, theme } from '../lib/theme'
-import { actsOf, breakerActs, reload, strategy } from '../state/acts'
+import { type Act, actsOf, breakerActs, reload, strategy } from '../state/acts'
 import { rowOf, services } from '../state/store'
 import { instanceWord, statusWord } from '../state/words'
 import { actIcon, ask, askingToken } from './act'
@@ -29,14 +29,17 @@ interface Item {
 
 const MOST = 60
 
+function item(act: Act, hint = act.title): Item {
+  return { key: `act:${act.title}:${act.key}`, icon: actIcon(act), label: hint === act.title ? act.verb : act.title, hint, hay: `${act.verb} ${act.title}`.toLowerCase(), run: () => ask(act) }
+}
+
 function here(): Item[] {
   const [screen, name, id] = place.peek().path
-  const item = (act: ReturnType<typeof actsOf>[number]): Item => ({ key: `act:${act.title}:${act.key}`, icon: actIcon(act), label: act.verb, hint: act.title, hay: `${act.verb} ${act.title}`.toLowerCase(), run: () => ask(act) })
   if (screen === 'services' && name && id) {
     const row = rowOf(name, id)
-    return row ? actsOf(row).map(item) : []
+    return row ? actsOf(row).map((act) => item(act)) : []
   }
-  if (screen === 'services' && name && services.has(name)) return [strategy(name), ...breakerActs(name)].map(item)
+  if (screen === 'services' && name && services.has(name)) return [strategy(name), ...breakerActs(name)].map((act) => item(act))
   return []
 }
 
@@ -53,10 +56,32 @@ function fixed(): Item[] {
   return [...here(), ...screens, ...general]
 }
 
+const MOST_ACTS = 12
+
+/** `drain users-2`, `force open payments`: the words before the first that names no act are the act, the rest is whom. */
+function doing(query: string): Item[] {
+  const words = query.toLowerCase().split(/\s+/).filter(Boolean)
+  const found: Item[] = []
+  for (let n = 1; n < words.length && n <= 2; n++) {
+    const [verb, takes] = [words.slice(0, n), matcher(words.slice(n).join(' '))]
+    const fits = (act: Act): boolean => verb.every((word) => `${act.verb} ${act.key}`.toLowerCase().split(/[\s-]+/).some((part) => part.startsWith(word)))
+    for (const service of services.values()) {
+      if (takes(service.name.toLowerCase())) found.push(...[strategy(service.name), ...breakerActs(service.name)].filter(fits).map((act) => item(act, 'action')))
+      for (const row of service.rows.values()) {
+        if (found.length >= MOST_ACTS) return found
+        if (takes(row.id.toLowerCase()) || takes(row.address)) found.push(...actsOf(row).filter(fits).map((act) => item(act, service.name)))
+      }
+    }
+  }
+  return found
+}
+
 function find(query: string): Item[] {
   const takes = matcher(query)
-  const found = fixed().filter((item) => takes(item.hay))
+  const found = fixed().filter((one) => takes(one.hay))
   if (!query.trim()) return found
+  const known = new Set(found.map((one) => one.key))
+  found.unshift(...doing(query).filter((one) => !known.has(one.key)))
   for (const service of services.values()) {
     if (found.length >= MOST) return found
     if (!takes(service.hay)) continue

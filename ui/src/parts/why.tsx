@@ -10,8 +10,9 @@ const SIGNS: Record<FindingLevel, [string, string, string]> = {
 }
 const ORDER: FindingLevel[] = ['problem', 'warning', 'ok', 'info']
 
-export function Findings({ findings }: { findings: readonly Finding[] }) {
-  const sorted = [...findings].sort((a, b) => ORDER.indexOf(a.level) - ORDER.indexOf(b.level))
+/** `without` are topics that stand elsewhere on the screen. */
+export function Findings({ findings, without = [] }: { findings: readonly Finding[]; without?: readonly string[] }) {
+  const sorted = findings.filter((finding) => finding.level === 'problem' || finding.level === 'warning' || !without.includes(finding.topic)).sort((a, b) => ORDER.indexOf(a.level) - ORDER.indexOf(b.level))
   return (
     <ul class="findings">
       {sorted.map((finding, i) => {

@@ -20,6 +20,8 @@ export interface Matter {
   why: string
   /** ms; `NaN` where it is not known. */
   since: number
+  /** It was so before anybody looked: `since` is when it was first seen. */
+  atLeast?: boolean
   /** When it ends by itself, ms. */
   until?: number
   breaker?: string
@@ -34,6 +36,8 @@ export interface Sight {
   routes: readonly Route[]
   processes: readonly Process[] | null
   now: number
+  /** Shares of errors of a service, a second each, the last is now. */
+  errors: (service: string) => readonly number[]
 }
 
 /** Services of which an answer in so many is an error are told of, from this many requests a second on. */
@@ -54,7 +58,7 @@ export function matters(sight: Sight): Matter[] {
     const matter = ofBreaker(name, breaker, now)
     if (matter) found.push(matter)
   }
-  for (const service of sight.services) ofService(service, tick, found)
+  for (const service of sight.services) ofService(service, sight, found)
   for (const route of sight.routes) {
     if (sight.has(route.serviceName)) continue
     found.push({ key: `r:${route.id}`, severity: 1, tone: 'warn', icon: 'gateway', path: ['gateway'], subject: route.id, what: `routes to ${route.serviceName}, which is not registered`, why: 'requests on it are answered with 503', since: route.createdAt ? Date.parse(route.createdAt) : Number.NaN })
@@ -86,13 +90,14 @@ function ofBreaker(name: string, b: BreakerTick, now: number): Matter | null {
   return null
 }
 
-function ofService(service: Svc, tick: Tick | null, found: Matter[]): void {
+function ofService(service: Svc, sight: Sight, found: Matter[]): void {
+  const { tick, now } = sight
   const { name } = service
   const w = service.wire
   const path = ['services', name]
   const live = tick?.services?.[name]
   if ((live?.rps ?? 0) >= ENOUGH && (live?.errors ?? 0) >= ERRORS && tick?.breakers?.[name]?.state !== 'open') {
-    found.push({ key: `e:${name}`, severity: 1, tone: 'warn', icon: 'triangle', path, subject: name, what: `${percent(live?.errors)} of answers are errors`, why: `${rate(live?.rps)} requests a second`, since: Number.NaN })
+    found.push({ key: `e:${name}`, severity: 1, tone: 'warn', icon: 'triangle', path, subject: name, what: `${percent(live?.errors)} of answers are errors`, why: `${rate(live?.rps)} requests a second`, ...erring(sight.errors(name), now) })
   }
   const balance = tick?.instances?.[name]
   if (balance) {
@@ -124,6 +129,39 @@ function ofService(service: Svc, tick: Tick | null, found: Matter[]): void {
   }
   if (bad.length) found.push(group('u', service, bad, 'unhealthy', 'bad', 'octagon'))
   if (degraded.length) found.push(group('d', service, degraded, 'degraded', 'warn', 'triangle'))
+}
+
+/** Since when, without a gap, answers have been errors: as far as two minutes of history tell. */
+function erring(shares: readonly number[], now: number): { since: number; atLeast?: boolean } {
+  let n = 0
+  while (n < shares.length && (shares[shares.length - 1 - n] ?? 0) >= ERRORS) n++
+  return n && n === shares.length ? { since: now - n * 1000, atLeast: true } : { since: now - Math.max(1, n) * 1000 }
+}
+
+const seen = new Map<string, { at: number; first: boolean }>()
+let looked = Number.NEGATIVE_INFINITY
+/** Who did not look for so long can't say that nothing changed in between. */
+const GAP = 5000
+
+/** Gives what has no known beginning the moment at which it was first seen here; one that comes back begins anew. */
+export function watch(found: Matter[], now: number): Matter[] {
+  const first = now - looked > GAP
+  if (first) seen.clear()
+  looked = now
+  const here = new Set<string>()
+  for (const matter of found) {
+    if (Number.isFinite(matter.since)) continue
+    here.add(matter.key)
+    let mark = seen.get(matter.key)
+    if (!mark) {
+      mark = { at: now, first }
+      seen.set(matter.key, mark)
+    }
+    matter.since = mark.at
+    if (mark.first) matter.atLeast = true
+  }
+  for (const key of seen.keys()) if (!here.has(key)) seen.delete(key)
+  return found
 }
 
 function group(key: string, service: Svc, rows: Row[], word: string, tone: Tone, icon: string): Matter {

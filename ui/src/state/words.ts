@@ -14,6 +14,7 @@ export interface Word {
 const WORDS = {
   unhealthy: { word: 'unhealthy', tone: 'bad', icon: 'octagon', rank: 0 },
   awaiting: { word: 'awaiting check', tone: 'idle', icon: 'dashed', rank: 1 },
+  noHeartbeat: { word: 'no heartbeat yet', tone: 'idle', icon: 'dashed', rank: 1 },
   degraded: { word: 'degraded', tone: 'warn', icon: 'triangle', rank: 2 },
   standby: { word: 'standby', tone: 'warn', icon: 'triangle', rank: 2 },
   maintenance: { word: 'maintenance', tone: 'hold', icon: 'wrench', rank: 3 },
@@ -22,13 +23,16 @@ const WORDS = {
   healthy: { word: 'healthy', tone: 'ok', icon: 'check', rank: 6 },
 } satisfies Record<string, Word>
 
-const AWAITING = 'awaiting first check'
+const AWAITING = 'awaiting first'
 
 /** An instance's state as an operator would say it: what keeps it from traffic comes first. */
 export function instanceWord(i: Pick<InstanceWire, 'status' | 'standing' | 'reason' | 'operator'>): Word {
   if (i.operator?.maintenance || i.standing === 'maintenance') return WORDS.maintenance
   if (i.operator?.draining || i.standing === 'draining') return WORDS.draining
-  if (i.status === 'unhealthy') return i.reason.startsWith(AWAITING) ? WORDS.awaiting : WORDS.unhealthy
+  if (i.status === 'unhealthy') {
+    if (!i.reason.startsWith(AWAITING)) return WORDS.unhealthy
+    return i.reason.includes('heartbeat') ? WORDS.noHeartbeat : WORDS.awaiting
+  }
   if (i.standing === 'weight-zero') return WORDS.weightZero
   if (i.standing === 'degraded-standby') return WORDS.standby
   return i.status === 'degraded' ? WORDS.degraded : WORDS.healthy
