@@ -1,6 +1,7 @@
 //! What the data plane is told once, at its start, and what of it can change while it runs.
 
 use crate::h1::Limits;
+use ellie_tls::client::Client;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -24,10 +25,6 @@ pub struct Config {
     pub max_idle: usize,
     /// How requests are logged.
     pub access_log: AccessLog,
-    /// The server's side of TLS on this listener.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
-    /// The client's side of TLS to instances that speak `https`; `None` trusts the roots that the system trusts.
-    pub upstream_tls: Option<Arc<rustls::ClientConfig>>,
     /// What can change while it runs.
     pub live: Live,
 }
@@ -47,6 +44,10 @@ pub struct Live {
     pub upstream_idle_timeout: Duration,
     /// Peers whose `X-Forwarded-*` is believed.
     pub trusted: TrustedProxies,
+    /// The server's side of TLS on the listener, in force for the next connection; connections that stand go on.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Whom connections to instances that speak `https` believe, and what they show of themselves.
+    pub upstream_tls: Client,
 }
 
 impl Default for Live {
@@ -58,6 +59,8 @@ impl Default for Live {
             body_timeout: Duration::from_secs(60),
             upstream_idle_timeout: Duration::from_secs(30),
             trusted: Arc::new(|_| false),
+            tls: None,
+            upstream_tls: Client::default(),
         }
     }
 }
@@ -73,8 +76,6 @@ impl Config {
             max_connections: 20_000,
             max_idle: 256,
             access_log: AccessLog::Off,
-            tls: None,
-            upstream_tls: None,
             live: Live::default(),
         }
     }

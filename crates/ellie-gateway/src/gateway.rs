@@ -9,7 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -68,7 +68,6 @@ impl Gateway {
             log: Log::start(config.access_log)?,
             config,
             table,
-            upstream_tls: OnceLock::new(),
             connections: AtomicUsize::new(0),
             freed: Notify::new(),
             draining: CancellationToken::new(),

@@ -5,7 +5,7 @@ use crate::config::{Config, Live};
 use crate::forward::{self, Work};
 use crate::io::{Scratch, Stream};
 use crate::table::{Table, TableHandle};
-use crate::upstream::{Pool, native_tls};
+use crate::upstream::Pool;
 use arc_swap::ArcSwap;
 use ellie_policy::Rng;
 use std::cell::{Cell, RefCell};
@@ -13,8 +13,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -28,8 +28,6 @@ pub(crate) struct Shared {
     pub(crate) live: ArcSwap<Live>,
     pub(crate) table: Arc<TableHandle>,
     pub(crate) log: Option<Log>,
-    /// The client's side of TLS; made when the first instance needs it.
-    pub(crate) upstream_tls: OnceLock<Arc<rustls::ClientConfig>>,
     /// Client connections over all threads.
     pub(crate) connections: AtomicUsize,
     /// Told when a connection ends while there are as many as allowed.
@@ -86,7 +84,6 @@ pub(crate) struct Worker {
     draining: Cell<bool>,
     wakers: RefCell<Wakers>,
     connections: Cell<usize>,
-    tls: Option<tokio_rustls::TlsAcceptor>,
 }
 
 /// One waker a connection, by slot: a drain wakes them all, so that idle ones close. Registered once a connection,
@@ -106,7 +103,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 impl Worker {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        let tls = shared.config.tls.clone().map(tokio_rustls::TlsAcceptor::from);
         let shared_live = shared.live.load_full();
         let table = shared.table.cell().load_full();
         Self {
@@ -122,7 +118,6 @@ impl Worker {
             draining: Cell::new(false),
             wakers: RefCell::default(),
             connections: Cell::new(0),
-            tls,
         }
     }
 
@@ -134,23 +129,6 @@ impl Worker {
             *known = Rc::new(current.clone());
         }
         known.clone()
-    }
-
-    /// The client's side of TLS to instances: as configured, else with the roots that the system trusts.
-    pub(crate) async fn upstream_tls(&self) -> Arc<rustls::ClientConfig> {
-        if let Some(known) = self.shared.upstream_tls.get() {
-            return known.clone();
-        }
-        let shared = self.shared.clone();
-        let make = move || {
-            shared.upstream_tls.get_or_init(|| native_tls(shared.config.upstream_tls.clone())).clone()
-        };
-        // Reading the system's roots takes files and time.
-        match tokio::task::spawn_blocking(make.clone()).await {
-            Ok(config) => config,
-            // The runtime is going down; whoever waits for this goes with it.
-            Err(_) => make(),
-        }
     }
 
     /// What can change while running, as it is now.
@@ -262,7 +240,11 @@ impl Worker {
     /// Looks after what no request looks after.
     fn sweep(&self) {
         let now = self.tick();
-        *self.live.borrow_mut() = self.shared.live.load_full();
+        let before = std::mem::replace(&mut *self.live.borrow_mut(), self.shared.live.load_full());
+        if !self.with_live(|live| live.upstream_tls.is(&before.upstream_tls)) {
+            // What was believed before is not asked for anything more.
+            self.pool.borrow_mut().clear_encrypted();
+        }
         let most = self.with_live(|live| live.upstream_idle_timeout);
         self.pool.borrow_mut().sweep(now, most);
         // A thread without requests must not keep an old table alive.
@@ -275,19 +257,32 @@ impl Worker {
         let presence = Presence::new(worker.clone());
         tokio::task::spawn_local(async move {
             let presence = presence;
-            let stream = match &worker.tls {
+            // Read anew for each connection: a new certificate does not wait for the next look at the rest.
+            let tls = worker.shared.live.load().tls.clone();
+            let stream = match tls {
                 None => Stream::Plain(stream),
-                Some(acceptor) => {
+                Some(tls) => {
                     let limit = worker.with_live(|live| live.header_timeout);
-                    match tokio::time::timeout(limit, acceptor.accept(stream)).await {
-                        Ok(Ok(stream)) => Stream::Server(Box::new(stream)),
-                        Ok(Err(_)) | Err(_) => return,
+                    match tokio::time::timeout(limit, encrypt(stream, tls)).await {
+                        Ok(Some(stream)) => stream,
+                        Ok(None) | Err(_) => return,
                     }
                 }
             };
             forward::serve(&worker, stream, peer, &presence).await;
         });
     }
+}
+
+/// Shakes hands. A client that speaks in the clear is told so.
+async fn encrypt(mut stream: TcpStream, tls: Arc<rustls::ServerConfig>) -> Option<Stream> {
+    let mut first = [0];
+    if stream.peek(&mut first).await.ok()? == 1 && ellie_tls::server::is_plain_http(first[0]) {
+        ellie_tls::server::refuse_plain_http(&mut stream).await;
+        return None;
+    }
+    let accepted = tokio_rustls::TlsAcceptor::from(tls).accept(stream).await;
+    accepted.ok().map(|stream| Stream::Server(Box::new(stream)))
 }
 
 /// The `Date` line, made once a second.

@@ -6,7 +6,7 @@
 use ellie_core::journal::Journal;
 use ellie_core::model::{Actor, CheckDraft, Draft};
 use ellie_core::{Command, Now, Registry, Source, registry};
-use ellie_health::{HealthChecker, Settings, tls};
+use ellie_health::{HealthChecker, Settings};
 use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -55,7 +55,8 @@ async fn run(
     }
     registry.apply_all(commands, Now::read())?;
     let settings = Settings { interval: Duration::from_millis(interval), ..Settings::default() };
-    let checker = Arc::new(HealthChecker::new(registry.clone(), settings, tls::Options::default())?);
+    let checker =
+        Arc::new(HealthChecker::new(registry.clone(), settings, ellie_tls::client::Client::default())?);
     let running = tokio::spawn({
         let checker = checker.clone();
         async move { checker.run(CancellationToken::new()).await }

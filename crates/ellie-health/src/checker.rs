@@ -4,10 +4,10 @@ use crate::engine::{Ask, Engine};
 use crate::probe::Sockets;
 use crate::settings::{Invalid, Settings};
 use crate::stats::{Counters, Stats};
-use crate::tls::{self, Tls};
 use ellie_core::Registry;
 use ellie_core::model::{CheckKind, CheckReport, InstanceId, ServiceName};
 use ellie_policy::Rng;
+use ellie_tls::client::Client;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -64,12 +64,12 @@ impl HealthChecker {
     /// A checker for `registry`; nothing is sent before [`HealthChecker::run`].
     ///
     /// # Errors
-    /// Everything that is wrong with the settings or, if they are right, with the TLS options.
-    pub fn new(registry: Arc<Registry>, settings: Settings, tls: tls::Options) -> Result<Self, Invalid> {
+    /// Everything that is wrong with the settings.
+    pub fn new(registry: Arc<Registry>, settings: Settings, tls: Client) -> Result<Self, Invalid> {
         settings.validate()?;
         Ok(Self {
             registry,
-            probe: Sockets::new(Tls::new(tls)?),
+            probe: Sockets::new(tls),
             settings: watch::Sender::new(settings),
             counters: Counters::default(),
             waiting: Semaphore::new(ASKS),
@@ -111,6 +111,12 @@ impl HealthChecker {
             changed
         });
         Ok(())
+    }
+
+    /// Whom checks over TLS believe from now on, and what they show of themselves. A connection that is kept between
+    /// checks stays until it is too old.
+    pub fn set_tls(&self, tls: Client) {
+        self.probe.set_tls(tls);
     }
 
     /// The settings in force.

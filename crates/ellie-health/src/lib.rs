@@ -10,10 +10,10 @@
 //!
 //! ```no_run
 //! # async fn example(registry: std::sync::Arc<ellie_core::Registry>) -> Result<(), ellie_health::Invalid> {
-//! use ellie_health::{HealthChecker, Settings, tls};
+//! use ellie_health::{HealthChecker, Settings};
 //! use tokio_util::sync::CancellationToken;
 //!
-//! let checker = HealthChecker::new(registry, Settings::default(), tls::Options::default())?;
+//! let checker = HealthChecker::new(registry, Settings::default(), ellie_tls::client::Client::default())?;
 //! let stop = CancellationToken::new();
 //! checker.run(stop).await;
 //! # Ok(()) }
@@ -34,7 +34,6 @@ mod schedule;
 mod settings;
 mod stats;
 mod target;
-pub mod tls;
 mod verdict;
 
 pub use checker::{HealthChecker, Refused};

@@ -10,8 +10,9 @@ pub struct Settings {
     pub registry: registry::Settings,
     /// Health checks.
     pub health: ellie_health::Settings,
-    /// Which certificates health checks believe. Read at the start alone.
-    pub health_tls: ellie_health::tls::Options,
+    /// Whom the gateway and health checks believe when they call an instance over TLS, and what they show of
+    /// themselves. It takes the place of `gateway.live.upstream_tls`.
+    pub upstream_tls: ellie_tls::client::Options,
     /// Balancing, breakers, outliers, retries.
     pub clusters: ellie_gateway::cluster::Settings,
     /// The gateway's threads, limits and timeouts. Its address is given to [`crate::ApiGateway::start`]; of the rest,
@@ -28,7 +29,7 @@ impl Default for Settings {
         Self {
             registry: registry::Settings::default(),
             health: ellie_health::Settings::default(),
-            health_tls: ellie_health::tls::Options::default(),
+            upstream_tls: ellie_tls::client::Options::default(),
             clusters: ellie_gateway::cluster::Settings::default(),
             gateway: ellie_gateway::Config::new(([127, 0, 0, 1], 8000).into()),
             routes: ellie_gateway::table::Defaults::default(),

@@ -15,6 +15,7 @@ use ellie_policy::balance::Strategy;
 use ellie_policy::{Rng, breaker};
 use ellie_store::registrar::{self, Registrar};
 use ellie_store::{Embedded, Ephemeral, Store};
+use ellie_tls::client::Client;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -140,13 +141,14 @@ impl Builder {
     /// # Errors
     /// [`StartError`].
     pub async fn start(self) -> Result<Ellie, StartError> {
-        let Self { keep, settings, actor, explain } = self;
+        let Self { keep, mut settings, actor, explain } = self;
         settings.validate().map_err(StartError::Settings)?;
+        let upstream_tls = client(&settings).map_err(StartError::Settings)?;
+        settings.gateway.live.upstream_tls = upstream_tls.clone();
         let now = Now::read();
         let registry = Arc::new(Registry::new(settings.registry.clone(), Arc::new(Journal::default())));
-        let checker =
-            HealthChecker::new(registry.clone(), settings.health.clone(), settings.health_tls.clone())
-                .map_err(StartError::Health)?;
+        let checker = HealthChecker::new(registry.clone(), settings.health.clone(), upstream_tls)
+            .map_err(StartError::Health)?;
         let (for_writer, queue) = (registry.clone(), settings.registrar);
         let registrar = blocking(move || {
             let store: Box<dyn Store> = match keep {
@@ -188,6 +190,13 @@ impl Builder {
             inner: Arc::new(Inner { clusters, settings: Mutex::new(settings), actor, stop, tasks }),
         })
     }
+}
+
+/// The client's side of TLS.
+fn client(settings: &Settings) -> Result<Client, Vec<Fault>> {
+    Client::new(settings.upstream_tls.clone()).map_err(|invalid| {
+        invalid.0.into_iter().map(|f| Fault::new(format!("upstream_tls.{}", f.field), f.message)).collect()
+    })
 }
 
 /// Opening a store reads and syncs files.
@@ -293,8 +302,12 @@ impl Ellie {
     ///
     /// # Errors
     /// All faults; the old settings stay in force.
-    pub fn reconfigure(&self, settings: Settings) -> Result<(), Vec<Fault>> {
+    pub fn reconfigure(&self, mut settings: Settings) -> Result<(), Vec<Fault>> {
         settings.validate()?;
+        // One that believes the same is the same: connections that it made are kept.
+        let current = self.settings().gateway.live.upstream_tls;
+        let same = current.options() == &settings.upstream_tls;
+        settings.gateway.live.upstream_tls = if same { current } else { client(&settings)? };
         let now = Now::read();
         self.health.checker().configure(settings.health.clone()).map_err(|invalid| {
             invalid
@@ -303,6 +316,9 @@ impl Ellie {
                 .map(|f| Fault::new(format!("health.{}", f.field), f.message))
                 .collect::<Vec<_>>()
         })?;
+        if !same {
+            self.health.checker().set_tls(settings.gateway.live.upstream_tls.clone());
+        }
         self.registry().configure(settings.registry.clone(), now);
         self.inner.clusters.configure(settings.clusters.clone(), now)?;
         self.gateway.table().configure(settings.routes, now.instant);

@@ -171,9 +171,9 @@ async fn try_on(
             Err(failed) => return Err(failed),
         }
     }
-    let tls = if upstream.tls { Some(worker.upstream_tls().await) } else { None };
+    let tls = upstream.tls.then(|| worker.with_live(|live| live.upstream_tls.clone()));
     let left = times.deadline.saturating_duration_since(Instant::now());
-    let mut connecting = pin!(connect(upstream, tls, connect_timeout.min(left)));
+    let mut connecting = pin!(connect(upstream, tls.as_ref(), connect_timeout.min(left)));
     let connected = poll_fn(|cx| match connecting.as_mut().poll(cx) {
         Poll::Ready(connected) => Poll::Ready(Some(connected)),
         // What comes before the end of the request's body is not ours to read yet.

@@ -3,5 +3,5 @@
 mod connect;
 mod pool;
 
-pub(crate) use connect::{connect, native_tls};
+pub(crate) use connect::connect;
 pub(crate) use pool::Pool;

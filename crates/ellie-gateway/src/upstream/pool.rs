@@ -46,6 +46,14 @@ impl Pool {
         });
     }
 
+    /// Closes those that are encrypted.
+    pub(crate) fn clear_encrypted(&mut self) {
+        self.idle.retain(|_, idle| {
+            idle.retain(|i| matches!(i.stream, Stream::Plain(_)));
+            !idle.is_empty()
+        });
+    }
+
     /// Closes all.
     pub(crate) fn clear(&mut self) {
         self.idle.clear();

@@ -1,7 +1,7 @@
 //! From a host name to a connection, trying each of its addresses.
 
 use super::{Attempt, Failure, Phase, now};
-use crate::tls::Alpn;
+use ellie_tls::client::Alpn;
 use hyper_util::rt::TokioIo;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -80,24 +80,9 @@ pub(super) async fn stream(attempt: &mut Attempt<'_>, alpn: Alpn) -> Result<Io, 
 
 /// The words for a failed handshake, with what to do about it where that is known.
 fn tls_failure(error: &io::Error, host: &str, address: SocketAddr) -> Failure {
-    use rustls::{CertificateError as Certificate, Error, InvalidMessage};
-    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
-    let advice = match tls {
-        Some(Error::InvalidCertificate(Certificate::UnknownIssuer)) => {
-            ": no authority that is trusted has signed the certificate".to_owned()
-        }
-        Some(Error::InvalidCertificate(
-            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. },
-        )) => format!(": register the instance by a name that is on its certificate, not as `{host}`"),
-        Some(Error::InvalidCertificate(Certificate::Expired | Certificate::ExpiredContext { .. })) => {
-            ": the certificate has expired".to_owned()
-        }
-        Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
-            ": this port does not speak TLS; is the protocol `http`?".to_owned()
-        }
-        _ => String::new(),
-    };
-    io_failure(error, |text| format!("TLS handshake failed{advice}: {text} ({address})"))
+    let advice = ellie_tls::client::advice(error, host);
+    let colon = if advice.is_empty() { "" } else { ": " };
+    io_failure(error, |text| format!("TLS handshake failed{colon}{advice}: {text} ({address})"))
 }
 
 /// The words for an I/O error, and whose fault it is.

@@ -6,10 +6,10 @@
 use super::dial;
 use super::{Attempt, Bounded, Failure, HEAD_LIMIT, Phase, USER_AGENT, now};
 use crate::target::Grpc;
-use crate::tls::Alpn;
 use crate::verdict::{self, Answer, Millis};
 use bytes::{BufMut, Bytes, BytesMut};
 use ellie_core::Status;
+use ellie_tls::client::Alpn;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, TE, USER_AGENT as USER_AGENT_HEADER};
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};

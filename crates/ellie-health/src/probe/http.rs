@@ -8,9 +8,9 @@
 use super::dial::{self, Io};
 use super::{Attempt, Bounded, Failure, HEAD_LIMIT, Phase, USER_AGENT, now};
 use crate::target::Get;
-use crate::tls::Alpn;
 use crate::verdict::{self, Answer, HttpAnswer};
 use bytes::Bytes;
+use ellie_tls::client::Alpn;
 use http::header::{ACCEPT, HOST, HeaderValue, LOCATION, USER_AGENT as USER_AGENT_HEADER};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty};

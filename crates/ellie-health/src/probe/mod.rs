@@ -6,12 +6,12 @@ mod http;
 mod tcp;
 
 use crate::target::{Target, What};
-use crate::tls::Tls;
 use crate::verdict::Answer;
 use bytes::Bytes;
+use ellie_tls::client::Client;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The most that is read of an answer's body.
@@ -114,7 +114,7 @@ pub(crate) enum Connection {
 /// What a probe works with while it runs.
 struct Attempt<'a> {
     target: &'a Target,
-    tls: &'a Tls,
+    tls: &'a Client,
     started: Instant,
     deadline: Instant,
     connection_age: Duration,
@@ -140,12 +140,18 @@ fn now() -> Instant {
 /// Probes over real sockets.
 #[derive(Debug)]
 pub(crate) struct Sockets {
-    tls: Tls,
+    // Held for a clone or a swap.
+    tls: Mutex<Client>,
 }
 
 impl Sockets {
-    pub(crate) fn new(tls: Tls) -> Self {
-        Self { tls }
+    pub(crate) fn new(tls: Client) -> Self {
+        Self { tls: Mutex::new(tls) }
+    }
+
+    /// Whom connections believe from now on; those that are kept stay.
+    pub(crate) fn set_tls(&self, tls: Client) {
+        *self.tls.lock().unwrap_or_else(PoisonError::into_inner) = tls;
     }
 }
 
@@ -159,10 +165,11 @@ impl Probe for Sockets {
         limits: Limits,
     ) -> Probed<Connection> {
         let started = now();
+        let tls = self.tls.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (mut phase, mut retried) = (Phase::Resolving, false);
         let attempt = Attempt {
             target: &target,
-            tls: &self.tls,
+            tls: &tls,
             started,
             deadline: started + limits.timeout,
             connection_age: limits.connection_age,

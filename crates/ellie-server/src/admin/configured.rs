@@ -80,6 +80,12 @@ impl Configured {
         });
     }
 
+    /// Whether the last one was refused for this reason.
+    pub(crate) fn was_rejected(&self, why: &str) -> bool {
+        let loaded = self.loaded.load();
+        loaded.as_ref().and_then(|l| l.rejected.as_ref()).is_some_and(|(_, said)| said == why)
+    }
+
     /// What is in force.
     pub(crate) fn get(&self) -> Option<Arc<Loaded>> {
         self.loaded.load_full()

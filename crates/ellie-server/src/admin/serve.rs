@@ -1,6 +1,7 @@
 //! A listener with its limits: connections, heads, idle and slow peers, peers that are gone.
 
 use super::problem::Error;
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::Request;
 use ellie_api::problem::{MEDIA_TYPE, kind};
@@ -19,6 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -41,8 +43,8 @@ pub struct Limits {
     pub max_headers: usize,
     /// Bytes of a request's head.
     pub max_head: usize,
-    /// Speak TLS with this.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Speak TLS with what this holds when a connection comes.
+    pub tls: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
 }
 
 impl Default for Limits {
@@ -108,15 +110,29 @@ async fn connection(stream: TcpStream, router: Router, limits: &Limits, stop: Ca
     let stream = Stalling { inner: stream, most: limits.write_stall, stalled: None };
     match &limits.tls {
         None => http(stream, router, limits, stop).await,
-        Some(config) => {
-            let handshake = TlsAcceptor::from(config.clone()).accept(stream);
+        Some(tls) => {
+            let handshake = encrypt(stream, tls.load_full());
             match tokio::time::timeout(limits.request_timeout, handshake).await {
-                Ok(Ok(stream)) => http(stream, router, limits, stop).await,
+                Ok(Ok(Some(stream))) => http(stream, router, limits, stop).await,
+                Ok(Ok(None)) => tracing::debug!("a client spoke HTTP in the clear on a port that speaks TLS"),
                 Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
                 Err(_) => tracing::debug!("a TLS handshake took too long"),
             }
         }
     }
+}
+
+/// Shakes hands; `None` if the client spoke in the clear, and has been told.
+async fn encrypt(
+    mut stream: Stalling<TcpStream>,
+    tls: Arc<rustls::ServerConfig>,
+) -> io::Result<Option<TlsStream<Stalling<TcpStream>>>> {
+    let mut first = [0];
+    if stream.inner.peek(&mut first).await? == 1 && ellie_tls::server::is_plain_http(first[0]) {
+        ellie_tls::server::refuse_plain_http(&mut stream).await;
+        return Ok(None);
+    }
+    TlsAcceptor::from(tls).accept(stream).await.map(Some)
 }
 
 /// A peer that vanished is noticed while it is silent (keep-alive probes) and while it is written to.

@@ -16,6 +16,8 @@ pub struct Addresses {
     pub dashboard: Option<SocketAddr>,
     /// The gateway.
     pub gateway: SocketAddr,
+    /// `https` where they speak TLS, else `http`.
+    pub scheme: &'static str,
 }
 
 /// Prints the ready line to standard output; people get a few more lines of orientation on a terminal.
@@ -36,11 +38,12 @@ pub(super) fn print(format: LogFormat, addresses: &Addresses, operator: &Operato
 }
 
 fn line(a: &Addresses) -> String {
-    let mut line = format!("ready api=http://{}", a.api);
+    let scheme = a.scheme;
+    let mut line = format!("ready api={scheme}://{}", a.api);
     if let Some(dashboard) = a.dashboard {
-        let _ = write!(line, " dashboard=http://{dashboard}");
+        let _ = write!(line, " dashboard={scheme}://{dashboard}");
     }
-    let _ = write!(line, " gateway=http://{}", a.gateway);
+    let _ = write!(line, " gateway={scheme}://{}", a.gateway);
     line
 }
 
@@ -52,6 +55,7 @@ fn json(a: &Addresses) -> String {
         "version": env!("CARGO_PKG_VERSION"),
         "api": a.api.to_string(),
         "gateway": a.gateway.to_string(),
+        "tls": a.scheme == "https",
     });
     if let Some(dashboard) = a.dashboard {
         object["dashboard"] = dashboard.to_string().into();
@@ -70,7 +74,7 @@ fn orientation(a: &Addresses, operator: &Operator, took: Duration) -> String {
     };
     let mut out = format!("\n  ellie {} is up after {} ms\n", env!("CARGO_PKG_VERSION"), took.as_millis());
     if let Some(dashboard) = a.dashboard {
-        let _ = writeln!(out, "  dashboard       http://{dashboard}");
+        let _ = writeln!(out, "  dashboard       {}://{dashboard}", a.scheme);
     }
     let _ = writeln!(out, "  operator token  {token}");
     let _ = writeln!(out, "  next            ellie register my-service --port 3000 --health /health");

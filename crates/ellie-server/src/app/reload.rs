@@ -7,6 +7,7 @@ use crate::config::{self, Change, Resolved, Sources};
 use ellie::core::Now;
 use ellie::core::journal::Kind;
 use ellie_api::Reloaded;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
@@ -14,6 +15,35 @@ use tokio_util::sync::CancellationToken;
 
 /// From the first sign of a changed file to reading it: a file that is written in place is empty for a moment.
 const SETTLE: Duration = Duration::from_millis(100);
+
+/// Who asks for a reload where a file has changed.
+const FILE_CHANGE: &str = "file change";
+
+/// What is watched, and by whom. Dropping it ends the watch.
+#[derive(Default)]
+struct Watch {
+    files: Vec<PathBuf>,
+    watcher: Option<config::watch::Watcher>,
+}
+
+impl Watch {
+    /// Watches `files`; `touched` is told of changes.
+    fn follow(&mut self, files: Vec<PathBuf>, touched: &Arc<Notify>) {
+        if files == self.files {
+            return;
+        }
+        let tell = touched.clone();
+        self.watcher = config::watch::Watcher::new(&files, move || tell.notify_one())
+            .map_err(|e| {
+                let names: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
+                tracing::warn!(files = names.join(", "), "changes are not seen: {e}; SIGHUP reloads them");
+            })
+            .ok();
+        // What changed before somebody looked is found by reading once more.
+        touched.notify_one();
+        self.files = files;
+    }
+}
 
 /// Reads the configuration again, for whoever asks.
 pub(super) struct Reload {
@@ -34,15 +64,8 @@ impl Reload {
         stop: CancellationToken,
     ) {
         let touched = Arc::new(Notify::new());
-        // Kept alive: dropping it ends the watch.
-        let _watcher = self.current.file.clone().and_then(|file| {
-            let touched = touched.clone();
-            config::watch::Watcher::new(file.clone(), move || touched.notify_one())
-                .map_err(|e| tracing::warn!(file = %file.display(), "changes of the file are not seen: {e}; SIGHUP reloads it"))
-                .ok()
-        });
-        // What changed between reading the file and watching it is found by reading it once more.
-        touched.notify_one();
+        let mut watch = Watch::default();
+        watch.follow(self.current.files(), &touched);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -53,9 +76,10 @@ impl Reload {
                 }
                 () = touched.notified() => {
                     tokio::time::sleep(SETTLE).await;
-                    drop(self.once("file change").await);
+                    drop(self.once(FILE_CHANGE).await);
                 }
             }
+            watch.follow(self.current.files(), &touched);
         }
     }
 
@@ -65,6 +89,12 @@ impl Reload {
         let done = self.attempt(actor).await;
         match &done {
             Ok(_) => systemd::ready("serving"),
+            // One change of a file can be seen several times; what is wrong with it is told once.
+            Err(refused)
+                if actor == FILE_CHANGE && self.running.configured().was_rejected(&refused.to_string()) =>
+            {
+                systemd::ready("serving; the last reload was rejected");
+            }
             Err(refused) => {
                 let why = refused.to_string();
                 tracing::error!("the configuration is not reloaded; the running one stays:\n{why}");

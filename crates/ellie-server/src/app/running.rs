@@ -12,8 +12,9 @@ use arc_swap::ArcSwap;
 use ellie::core::Now;
 use ellie::core::journal::Kind;
 use ellie::{Actor, Ellie, InstanceId, Registration, ServiceName, Source};
+use ellie_tls::Identity;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -33,6 +34,10 @@ struct Inner {
     /// How long requests may finish after a stop; a reload can change it.
     drain_timeout: ArcSwap<Duration>,
     providers: Providers,
+    /// What the listeners show of themselves. Held to compare and replace it, by one reload at a time.
+    identity: Mutex<Option<Identity>>,
+    /// The API's and the dashboard's side of TLS, where they speak it.
+    tls: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
     /// Ends the API's and the dashboard's listeners.
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -64,8 +69,7 @@ impl Running {
             false => None,
         };
         let tls = settings::tls(&resolved)?;
-        let mut parts = settings::of(&resolved);
-        parts.gateway.tls.clone_from(&tls);
+        let parts = settings::of(&resolved, tls.clone());
         let explain = tokens.clone();
         let mut builder = Ellie::builder().settings(parts).explain_to(Arc::new(move |bearer: &[u8]| {
             std::str::from_utf8(bearer).is_ok_and(|bearer| explain.verify(bearer).is_some())
@@ -84,10 +88,12 @@ impl Running {
             address: resolved.gateway.listen,
             source,
         })?;
+        let tls = tls.map(|tls| Arc::new(ArcSwap::new(tls)));
         let addresses = Addresses {
             api: api_address,
             dashboard: dashboard.as_ref().map(|(_, address)| *address),
             gateway,
+            scheme: if tls.is_some() { "https" } else { "http" },
         };
 
         let stop = CancellationToken::new();
@@ -105,7 +111,7 @@ impl Running {
         });
         let configured = state.configured().clone();
         let control = state.control();
-        let limits = settings::admin_limits(&resolved, tls);
+        let limits = settings::admin_limits(&resolved, tls.clone());
         tasks.spawn(admin::serve(api, admin::router(state.clone()), limits.clone(), stop.clone()));
         if let Some((listener, address)) = dashboard {
             let ui = admin::ui::Ui::new(state.clone(), &addresses);
@@ -135,6 +141,8 @@ impl Running {
             configured,
             drain_timeout,
             providers,
+            identity: Mutex::new(resolved.tls.and_then(|tls| tls.identity)),
+            tls,
             stop,
             tasks,
         })))
@@ -172,10 +180,22 @@ impl Running {
     /// Why not; the old one stays in force.
     pub(super) async fn reconfigure(&self, next: &Resolved) -> Result<(), String> {
         let inner = &self.0;
+        let identity = next.tls.as_ref().and_then(|tls| tls.identity.clone());
+        // The same certificate keeps its sessions.
+        let same = *inner.identity.lock().unwrap_or_else(PoisonError::into_inner) == identity;
+        let tls = match &inner.tls {
+            Some(current) if same => Some(current.load_full()),
+            Some(_) => settings::tls(next).map_err(|e| e.to_string())?,
+            None => None,
+        };
         inner
             .ellie
-            .reconfigure(settings::of(next))
+            .reconfigure(settings::of(next, tls.clone()))
             .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+        if let (Some(current), Some(tls)) = (&inner.tls, tls) {
+            current.store(tls);
+            *inner.identity.lock().unwrap_or_else(PoisonError::into_inner) = identity;
+        }
         configure(&inner.ellie, next).await.map_err(|e| e.to_string())?;
         inner.drain_timeout.store(Arc::new(next.gateway.drain_timeout));
         inner.admin.show_providers(inner.providers.configure(next).await);

@@ -3,15 +3,17 @@
 use super::Error;
 use crate::admin;
 use crate::config::{self, AccessLog, Backend, RateKey, Resolved};
+use arc_swap::ArcSwap;
 use ellie::Settings;
 use ellie_core::Fault;
 use ellie_gateway::route::{Draft, RateLimitDraft, Route};
+use ellie_tls::IdentityFault;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The settings of the system's parts.
-pub(super) fn of(resolved: &Resolved) -> Settings {
+/// The settings of the system's parts; `tls` is the gateway's side of TLS.
+pub(super) fn of(resolved: &Resolved, tls: Option<Arc<rustls::ServerConfig>>) -> Settings {
     let mut settings = Settings { registry: resolved.discovery.registry.clone(), ..Settings::default() };
     settings.health.interval = resolved.health.interval;
     settings.health.timeout = resolved.health.timeout;
@@ -20,6 +22,7 @@ pub(super) fn of(resolved: &Resolved) -> Settings {
     settings.clusters.strategy = resolved.strategy;
     settings.clusters.panic_threshold = resolved.discovery.panic_threshold;
     settings.clusters.breaker = resolved.breaker.clone();
+    settings.upstream_tls = resolved.upstream_tls.options.clone();
 
     let from = &resolved.gateway;
     settings.routes.timeout = from.request_timeout;
@@ -43,6 +46,7 @@ pub(super) fn of(resolved: &Resolved) -> Settings {
     gateway.live.connect_timeout = from.connect_timeout;
     gateway.live.upstream_idle_timeout = from.upstream_idle_timeout;
     let trusted = from.trusted_proxies.clone();
+    gateway.live.tls = tls;
     gateway.live.trusted = Arc::new(move |ip| trusted.iter().any(|network| network.contains(ip)));
     settings
 }
@@ -78,7 +82,10 @@ fn origins(address: SocketAddr, tls: bool) -> Vec<String> {
 }
 
 /// The bounds of the API's and the dashboard's listeners.
-pub(super) fn admin_limits(resolved: &Resolved, tls: Option<Arc<rustls::ServerConfig>>) -> admin::Limits {
+pub(super) fn admin_limits(
+    resolved: &Resolved,
+    tls: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
+) -> admin::Limits {
     admin::Limits {
         max_connections: resolved.api.max_connections,
         request_timeout: resolved.api.request_timeout,
@@ -87,25 +94,14 @@ pub(super) fn admin_limits(resolved: &Resolved, tls: Option<Arc<rustls::ServerCo
     }
 }
 
-/// The certificate of the listeners, where there is one.
+/// The listeners' side of TLS, where they speak it.
 pub(super) fn tls(resolved: &Resolved) -> Result<Option<Arc<rustls::ServerConfig>>, Error> {
-    use rustls::pki_types::pem::PemObject;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-    let Some(files) = &resolved.tls else { return Ok(None) };
-    let unusable = |path: &std::path::Path, why: &dyn std::fmt::Display| {
-        Error::Configuration(format!("[tls] {} can't be used: {why}", path.display()))
-    };
-    let chain = CertificateDer::pem_file_iter(&files.cert)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|e| unusable(&files.cert, &e))?;
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|e| unusable(&files.key, &e))?;
-    let mut config =
-        rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
-            .map_err(|e| unusable(&files.cert, &e))?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Some(Arc::new(config)))
+    let Some(tls) = &resolved.tls else { return Ok(None) };
+    let unusable = |why: &dyn std::fmt::Display| Error::Configuration(format!("[tls] can't be used: {why}"));
+    let identity = tls.identity.as_ref().ok_or_else(|| unusable(&"its files were not read"))?;
+    ellie_tls::server::config(identity).map(Some).map_err(|fault| match fault {
+        IdentityFault::Certificate(why) | IdentityFault::Key(why) => unusable(&why),
+    })
 }
 
 /// The configured routes as the gateway takes them.

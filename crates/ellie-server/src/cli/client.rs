@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use std::io::{BufRead, BufReader, Read};
 use std::time::Duration;
 use ureq::http::{Method, Request, Response, StatusCode};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
 /// The largest answer that is read: 250,000 instances at their largest would be more, but no person reads them.
@@ -33,13 +34,22 @@ pub(crate) struct Answer {
 }
 
 impl Client {
-    pub(crate) fn new(base: &str, token: Option<Secret>, token_from: String, timeout: Duration) -> Self {
+    /// `roots` are the authorities that are believed; without any, those of the system.
+    pub(crate) fn new(
+        base: &str,
+        token: Option<Secret>,
+        token_from: String,
+        timeout: Duration,
+        roots: Option<Vec<Certificate<'static>>>,
+    ) -> Self {
+        let roots = roots.map_or(RootCerts::PlatformVerifier, RootCerts::from);
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(timeout))
             .max_redirects(0)
             // A proxy for the web is none for an API on this machine.
             .proxy(None)
+            .tls_config(TlsConfig::builder().root_certs(roots).build())
             .user_agent(concat!("ellie/", env!("CARGO_PKG_VERSION")))
             .build();
         Self { agent: config.into(), base: base.trim_end_matches('/').into(), token, token_from, timeout }

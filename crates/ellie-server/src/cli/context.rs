@@ -8,7 +8,8 @@ use crate::auth::OPERATOR_FILE;
 use crate::config::{Faults, Resolved, Secret, Setting, Sources};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use ureq::tls::Certificate;
 
 /// Everything a command is handed.
 #[derive(Debug)]
@@ -44,7 +45,7 @@ impl Context {
     /// The configuration as far as it helps to find the server; a bad one helps nobody and is not this command's
     /// matter.
     pub(crate) fn hint(&self) -> Option<Resolved> {
-        self.sources(&Settings::default()).load().ok()
+        self.sources(&Settings::default()).peek().ok()
     }
 
     /// Where state is kept on this machine.
@@ -59,13 +60,24 @@ impl Context {
     /// The API's client.
     pub(crate) fn client(&self) -> Result<Client> {
         let hint = self.hint();
+        let tls = hint.as_ref().and_then(|r| r.tls.as_ref());
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let base = match &self.common.server {
             Some(server) if server.contains("://") => server.clone(),
             Some(server) => format!("http://{server}"),
-            None => format!("http://{}", local(hint.as_ref().map(|r| r.api.listen))),
+            None => format!("{scheme}://{}", local(hint.as_ref().map(|r| r.api.listen))),
+        };
+        let roots = match (&self.common.ca_file, tls) {
+            (Some(path), _) => Some(authorities(path).map_err(|why| {
+                Error::new(Code::Usage, format!("the authorities `{}` can't be used", path.display()))
+                    .because(why)
+            })?),
+            // A server on this machine that shows the certificate in its configuration is who it should be.
+            (None, Some(tls)) if is_local(&base) => authorities(&tls.cert).ok(),
+            (None, _) => None,
         };
         let (token, from) = self.token(hint.as_ref(), &base)?;
-        Ok(Client::new(&base, token, from, self.common.timeout))
+        Ok(Client::new(&base, token, from, self.common.timeout, roots))
     }
 
     fn token(&self, hint: Option<&Resolved>, base: &str) -> Result<(Option<Secret>, String)> {
@@ -90,6 +102,13 @@ impl Context {
         let token = std::fs::read_to_string(&path).ok().map(|text| Secret::new(text.trim().into()));
         Ok((token, path.display().to_string()))
     }
+}
+
+/// The certificates of a PEM file.
+fn authorities(path: &Path) -> std::result::Result<Vec<Certificate<'static>>, String> {
+    let text = std::fs::read(path).map_err(|e| e.to_string())?;
+    let found = ellie_tls::authorities(&text)?;
+    Ok(found.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect())
 }
 
 /// The fault of a configuration as a command's error.

@@ -1,13 +1,13 @@
 //! What a reload changes, and what of it has to wait for a restart.
 
-use super::resolved::{Resolved, Route};
+use super::resolved::{Resolved, Route, UpstreamTls};
 use ellie_core::Registration;
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// Keys, or whole sections, that are read only at start: what is bound, opened or spawned then.
 /// [`in_force`] holds them back: the two are one list.
-const AT_START: [&str; 14] = [
+const AT_START: [&str; 13] = [
     "api.listen",
     "api.max_connections",
     "api.request_timeout",
@@ -19,7 +19,6 @@ const AT_START: [&str; 14] = [
     "gateway.access_log",
     "discovery.enabled",
     "storage",
-    "tls",
     "service",
     "log.format",
 ];
@@ -86,16 +85,45 @@ pub fn in_force(running: &Resolved, mut next: Resolved) -> Resolved {
     next.gateway.access_log = running.gateway.access_log;
     next.discovery.enabled = running.discovery.enabled;
     next.storage = running.storage.clone();
-    next.tls = running.tls.clone();
+    // A listener speaks TLS or it does not; with which certificate can change.
+    if next.tls.is_some() != running.tls.is_some() {
+        next.tls = running.tls.clone();
+        keep(&mut next, running, |key| key.starts_with("tls."));
+    }
     next.own = running.own.clone();
     next.processes.clone_from(&running.processes);
     next.log.format = running.log.format;
-    for effective in next.effective.iter_mut().filter(|e| is_at_start(&e.key)) {
+    keep(&mut next, running, is_at_start);
+    next
+}
+
+/// Shows the values of `running` under the keys that `those` are.
+fn keep(next: &mut Resolved, running: &Resolved, those: impl Fn(&str) -> bool) {
+    for effective in next.effective.iter_mut().filter(|e| those(&e.key)) {
         if let Some(kept) = running.effective.iter().find(|e| e.key == effective.key) {
             effective.clone_from(kept);
         }
     }
-    next
+}
+
+/// The files of certificates and keys whose content differs although their names don't.
+fn renewed(old: &Resolved, new: &Resolved) -> Vec<&'static str> {
+    let mut renewed = Vec::new();
+    if let (Some(old), Some(new)) = (&old.tls, &new.tls)
+        && (&old.cert, &old.key) == (&new.cert, &new.key)
+        && old.identity != new.identity
+    {
+        renewed.push("tls.cert");
+    }
+    let (old, new) = (&old.upstream_tls, &new.upstream_tls);
+    if old.ca_file == new.ca_file && old.options.extra_roots != new.options.extra_roots {
+        renewed.push("upstream_tls.ca_file");
+    }
+    let files = |u: &UpstreamTls| (u.client_cert.clone(), u.client_key.clone());
+    if files(old) == files(new) && old.options.identity != new.options.identity {
+        renewed.push("upstream_tls.client_cert");
+    }
+    renewed
 }
 
 /// What differs between two configurations.
@@ -116,10 +144,13 @@ pub fn diff(old: &Resolved, new: &Resolved) -> Diff {
         } {
             continue;
         }
-        let list = if is_at_start(key) { &mut diff.restart } else { &mut diff.live };
+        let tls_comes_or_goes = key.starts_with("tls.") && old.tls.is_some() != new.tls.is_some();
+        let list = if is_at_start(key) || tls_comes_or_goes { &mut diff.restart } else { &mut diff.live };
         let (from, to) = if is_secret { (there(), there()) } else { (from, effective.value.clone()) };
         list.push(Change { key: key.into(), from, to });
     }
+    let renewed = renewed(old, new).into_iter();
+    diff.live.extend(renewed.map(|key| Change { key: key.into(), from: there(), to: there() }));
     let service = |s: &Registration| format!("services {}/{}", s.name, s.id);
     compare(
         "services",

@@ -18,6 +18,7 @@ mod resolved;
 mod routes;
 mod services;
 mod show;
+mod tls;
 pub mod watch;
 
 #[cfg(test)]
@@ -76,6 +77,19 @@ impl Sources {
     /// # Errors
     /// All faults.
     pub fn load(&self) -> Result<Resolved, Faults> {
+        self.resolve(false)
+    }
+
+    /// Like [`Sources::load`] for who only wants to know where a server would listen: secrets and keys that the
+    /// configuration names, and that may be nobody else's to read, are passed over where they can't be read.
+    ///
+    /// # Errors
+    /// All faults of the configuration itself.
+    pub fn peek(&self) -> Result<Resolved, Faults> {
+        self.resolve(true)
+    }
+
+    fn resolve(&self, peek: bool) -> Result<Resolved, Faults> {
         let path = self.path();
         let content = match std::fs::read(path) {
             Ok(content) => Some(content),
@@ -90,6 +104,7 @@ impl Sources {
             env: &self.env,
             flags: &self.flags,
             read: &|path| std::fs::read_to_string(path),
+            peek,
         })
     }
 }

@@ -6,7 +6,7 @@ use super::origin::Origin;
 use super::raw::{self, Table, Value};
 use super::read::{Findings, Section, leftover};
 use super::resolved::*;
-use super::{parse, processes, providers, routes, services};
+use super::{parse, processes, providers, routes, services, tls};
 use ellie_core::registry::Settings;
 use ellie_policy::{balance::Strategy, breaker, threshold};
 use std::collections::BTreeMap;
@@ -21,11 +21,13 @@ pub(super) struct Input<'a> {
     pub(super) file: Option<(&'a Path, &'a [u8])>,
     pub(super) env: &'a BTreeMap<String, String>,
     pub(super) flags: &'a [Setting],
-    /// Reads a file that holds a secret.
+    /// Reads a file that holds a secret or a certificate.
     pub(super) read: &'a dyn Fn(&Path) -> io::Result<String>,
+    /// Only to look where a server would listen: what files hold that the configuration names is passed over.
+    pub(super) peek: bool,
 }
 
-const SECTIONS: [&str; 16] = [
+const SECTIONS: [&str; 17] = [
     "api",
     "dashboard",
     "gateway",
@@ -35,6 +37,7 @@ const SECTIONS: [&str; 16] = [
     "circuit_breaker",
     "auth",
     "tls",
+    "upstream_tls",
     "storage",
     "log",
     "providers",
@@ -78,8 +81,10 @@ pub(super) fn resolve(input: &Input<'_>) -> Result<Resolved, Faults> {
         s.finish();
         strategy
     };
-    let auth = auth(&layers, &mut out, base, input.read);
-    let tls = tls(&layers, &mut out, base);
+    let auth = auth(&layers, &mut out, base, input);
+    let files = tls::Files { base, read: input.read, peek: input.peek };
+    let tls = tls::listeners(&layers, &mut out, &files);
+    let upstream_tls = tls::upstream(&layers, &mut out, &files);
     let storage = storage(&layers, &mut out, base);
     let log = log(&layers, &mut out);
     let providers = providers::read(&layers, &mut out, base);
@@ -91,7 +96,9 @@ pub(super) fn resolve(input: &Input<'_>) -> Result<Resolved, Faults> {
 
     let mut listeners = vec![("api.listen", api.listen), ("gateway.listen", gateway.listen)];
     listeners.extend(dashboard.enabled.then_some(("dashboard.listen", dashboard.listen)));
-    check_exposure(&listeners, &auth, &mut out);
+    if !input.peek {
+        check_exposure(&listeners, &auth, &mut out);
+    }
     // A service that could not be read would look like one that is not there.
     if !discovery.enabled && out.is_clean() {
         without_discovery(&services, &routes, own.is_some(), &mut out);
@@ -111,6 +118,7 @@ pub(super) fn resolve(input: &Input<'_>) -> Result<Resolved, Faults> {
         breaker,
         auth,
         tls,
+        upstream_tls,
         storage,
         log,
         own: own.filter(|_| enabled),
@@ -258,12 +266,7 @@ pub(super) fn under(base: Option<&Path>, origin: Option<&Origin>, path: &str) ->
     }
 }
 
-fn auth(
-    layers: &[&Table],
-    out: &mut Findings,
-    base: Option<&Path>,
-    read: &dyn Fn(&Path) -> io::Result<String>,
-) -> Auth {
+fn auth(layers: &[&Table], out: &mut Findings, base: Option<&Path>, input: &Input<'_>) -> Auth {
     let mut s = Section::of(layers, "auth", out);
     let in_token = |value: &Value| {
         let text = parse::any_text(value)?;
@@ -272,7 +275,7 @@ fn auth(
     let token = s.opt("operator_token", in_token);
     let file = s.opt("operator_token_file", parse::some_text);
     let auth = Auth {
-        operator_token: secret(&mut s, token, file, base, read),
+        operator_token: secret(&mut s, token, file, base, input),
         protect_reads: s.get("protect_reads", false, parse::boolean),
         insecure: s.get("insecure", false, parse::boolean),
     };
@@ -289,7 +292,7 @@ fn secret(
     token: Option<Secret>,
     file: Option<String>,
     base: Option<&Path>,
-    read: &dyn Fn(&Path) -> io::Result<String>,
+    input: &Input<'_>,
 ) -> Option<Secret> {
     let origin = s.origin("operator_token_file");
     let Some((file, origin)) = file.zip(origin) else { return token };
@@ -303,12 +306,13 @@ fn secret(
         _ => {}
     }
     let path = under(base, Some(&origin), &file);
-    let content = read(&path).map_err(|error| format!("`{}` can't be read: {error}", path.display()));
+    let content = (input.read)(&path).map_err(|error| format!("`{}` can't be read: {error}", path.display()));
     let checked = content.and_then(|content| {
         check_token(content.trim()).map_err(|message| format!("`{}` {message}", path.display()))
     });
     match checked {
         Ok(token) => Some(Secret::new(token)),
+        Err(_) if input.peek => None,
         Err(message) => {
             s.out().fault(&origin, key, message);
             None
@@ -326,25 +330,6 @@ fn check_token(text: &str) -> Result<String, String> {
         }
         text => Ok(text.into()),
     }
-}
-
-fn tls(layers: &[&Table], out: &mut Findings, base: Option<&Path>) -> Option<Tls> {
-    let mut s = Section::of(layers, "tls", out);
-    let cert = s.opt("cert", parse::some_text);
-    let key = s.opt("key", parse::some_text);
-    let place = |s: &Section<'_>, name: &str, path: String| under(base, s.origin(name).as_ref(), &path);
-    let tls = match (cert, key) {
-        (Some(cert), Some(key)) => Some(Tls { cert: place(&s, "cert", cert), key: place(&s, "key", key) }),
-        (None, None) => None,
-        (cert, _) => {
-            let (set, missing) = if cert.is_some() { ("cert", "key") } else { ("key", "cert") };
-            let (origin, key) = (s.origin(set).unwrap_or(Origin::Default), s.key(set));
-            s.out().fault(&origin, key, format!("needs tls.{missing} beside it"));
-            None
-        }
-    };
-    s.finish();
-    tls
 }
 
 fn storage(layers: &[&Table], out: &mut Findings, base: Option<&Path>) -> Storage {

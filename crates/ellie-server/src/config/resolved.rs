@@ -7,6 +7,8 @@ use ellie::ServiceDefinition;
 use ellie_core::Registration;
 use ellie_core::registry::Settings;
 use ellie_policy::{balance::Strategy, breaker, threshold};
+use ellie_tls::Identity;
+use ellie_tls::client::Options;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -36,6 +38,8 @@ pub struct Resolved {
     pub auth: Auth,
     /// `[tls]`
     pub tls: Option<Tls>,
+    /// `[upstream_tls]`
+    pub upstream_tls: UpstreamTls,
     /// `[storage]`
     pub storage: Storage,
     /// `[log]`
@@ -179,6 +183,17 @@ pub struct Auth {
     pub insecure: bool,
 }
 
+impl Resolved {
+    /// The files whose changes change the configuration: its own, and the certificates and keys that it names.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        let tls = self.tls.iter().flat_map(|tls| [&tls.cert, &tls.key]);
+        let upstream = &self.upstream_tls;
+        let upstream = [&upstream.ca_file, &upstream.client_cert, &upstream.client_key].into_iter().flatten();
+        self.file.iter().chain(tls).chain(upstream).cloned().collect()
+    }
+}
+
 impl Auth {
     /// Whether a listener may be bound to `address`: to loopback always, to what others can reach only where something
     /// is said about who may do what.
@@ -196,6 +211,21 @@ pub struct Tls {
     pub cert: PathBuf,
     /// `key`
     pub key: PathBuf,
+    /// What they hold; `None` only where the files were not to be read ([`super::Sources::peek`]).
+    pub identity: Option<Identity>,
+}
+
+/// `[upstream_tls]`: TLS from ellie to instances, of the gateway and of health checks.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct UpstreamTls {
+    /// `ca_file`: the authorities that are believed in place of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// `client_cert`
+    pub client_cert: Option<PathBuf>,
+    /// `client_key`
+    pub client_key: Option<PathBuf>,
+    /// What all of it comes to, the files' contents included.
+    pub options: Options,
 }
 
 /// `[storage]`

@@ -47,8 +47,12 @@ impl Given {
                 Some("/run/token") => Ok("a-token-of-enough-length\n".into()),
                 Some("secrets/token") => Ok("a-token-beside-the-file".into()),
                 Some("/run/spaced") => Ok("two words".into()),
+                Some("tls/cert.pem" | "c") => Ok(identity().0),
+                Some("/etc/key.pem" | "k") => Ok(identity().1),
+                Some("tls/other.pem") => Ok(made().1),
                 _ => Err(io::ErrorKind::NotFound.into()),
             },
+            peek: false,
         })
     }
 
@@ -59,6 +63,18 @@ impl Given {
     fn faults(&self) -> String {
         self.load().expect_err("accepted").to_string()
     }
+}
+
+/// A certificate and its key as PEM.
+fn made() -> (String, String) {
+    let made = rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
+    (made.cert.pem(), made.signing_key.serialize_pem())
+}
+
+/// The same one each time.
+fn identity() -> (String, String) {
+    static ONE: std::sync::OnceLock<(String, String)> = std::sync::OnceLock::new();
+    ONE.get_or_init(made).clone()
 }
 
 fn faults(file: &'static str) -> String {
@@ -176,7 +192,9 @@ headers = { X-Canary = "yes", x-any = true }
     assert_eq!(r.discovery.registry.deregister_unhealthy_after, None);
     assert_eq!(r.strategy, Strategy::LeastConnections);
     assert_eq!(r.auth.operator_token.as_ref().map(Secret::expose), Some("a-token-beside-the-file"));
-    assert_eq!(r.tls, Some(Tls { cert: "tls/cert.pem".into(), key: "/etc/key.pem".into() }));
+    let tls = r.tls.as_ref().unwrap();
+    assert_eq!((tls.cert.to_str(), tls.key.to_str()), (Some("tls/cert.pem"), Some("/etc/key.pem")));
+    assert_eq!(tls.identity.as_ref().unwrap().chain().len(), 1);
     assert_eq!((r.log.level.as_str(), r.log.format), ("warn,ellie_gateway=debug", LogFormat::Json));
     let s = &r.services[0];
     assert_eq!((s.ttl, s.check.interval), (Some(Duration::from_secs(30)), Some(Duration::from_secs(5))));
@@ -406,6 +424,7 @@ fn faults_of_syntax_have_their_place() {
         env: &BTreeMap::new(),
         flags: &[],
         read: &|_| Ok(String::new()),
+        peek: false,
     };
     assert_eq!(
         resolve(&input).unwrap_err().to_string(),
@@ -524,6 +543,52 @@ fn secrets_come_from_files_too_and_are_never_shown() {
     );
     let short = Given::file("[auth]\noperator_token = \"short\"\n").ok();
     assert_eq!(short.warnings, ["auth.operator_token is shorter than 16 characters: it can be guessed"]);
+}
+
+#[test]
+fn certificates_are_read_with_the_configuration() {
+    assert_eq!(
+        faults("[tls]\ncert = \"tls/cert.pem\"\nkey = \"tls/other.pem\"\n"),
+        "ellie.toml:3:1: tls.key: `tls/other.pem` is not the certificate's key"
+    );
+    assert_eq!(
+        faults("[tls]\ncert = \"/run/token\"\nkey = \"nowhere\"\n"),
+        "ellie.toml:3:1: tls.key: `nowhere` can't be read: entity not found"
+    );
+    assert_eq!(
+        faults("[tls]\ncert = \"/run/token\"\nkey = \"/etc/key.pem\"\n"),
+        "ellie.toml:2:1: tls.cert: `/run/token` holds no `-----BEGIN CERTIFICATE-----`"
+    );
+    assert_eq!(
+        faults(
+            "[upstream_tls]\nca_file = \"/etc/key.pem\"\nclient_key = \"k\"\nserver_name = \"two words\"\n"
+        ),
+        "ellie.toml:2:1: upstream_tls.ca_file: `/etc/key.pem` holds no `-----BEGIN CERTIFICATE-----`\n\
+         ellie.toml:3:1: upstream_tls.client_key: needs upstream_tls.client_cert beside it\n\
+         ellie.toml:4:1: upstream_tls.server_name: invalid dns name"
+    );
+    let r =
+        Given::file("[upstream_tls]\nca_file = \"tls/cert.pem\"\nclient_cert = \"c\"\nclient_key = \"k\"\n")
+            .env("ELLIE_UPSTREAM_TLS__INSECURE_SKIP_VERIFY", "true")
+            .ok();
+    let options = &r.upstream_tls.options;
+    assert!(!options.system_roots && options.identity.is_some() && options.skip_verification);
+    assert_eq!(options.extra_roots.len(), 1);
+    assert!(r.warnings[0].starts_with("upstream_tls.insecure_skip_verify is on"), "{:?}", r.warnings);
+}
+
+#[test]
+fn a_renewed_certificate_is_a_change() {
+    let old = Given::file("[tls]\ncert='c'\nkey='k'\n[upstream_tls]\nca_file='c'\n").ok();
+    let mut new = old.clone();
+    let (cert, key) = made();
+    let renewed = ellie_tls::Identity::from_pem(cert.as_bytes(), key.as_bytes()).unwrap();
+    new.upstream_tls.options.extra_roots = renewed.chain().to_vec();
+    new.tls.as_mut().unwrap().identity = Some(renewed);
+    let d = diff(&old, &new);
+    let lines: Vec<String> = d.live.iter().map(ToString::to_string).collect();
+    assert_eq!(lines, ["tls.cert: changed", "upstream_tls.ca_file: changed"]);
+    assert_eq!(in_force(&old, new.clone()), new);
 }
 
 #[test]
@@ -755,7 +820,7 @@ fn the_watcher_sees_renames_and_swapped_links() {
     std::os::unix::fs::symlink("v1", dir.path().join("..data")).unwrap();
     let file = dir.path().join("ellie.toml");
     std::os::unix::fs::symlink("..data/ellie.toml", &file).unwrap();
-    let _watcher = watch::Watcher::new(&file, move || {
+    let _watcher = watch::Watcher::new(std::slice::from_ref(&file), move || {
         let _ = send.send(());
     })
     .unwrap();

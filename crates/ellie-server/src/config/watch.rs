@@ -1,10 +1,11 @@
-//! Tells when the configuration file may have changed.
+//! Tells when the configuration file, or a certificate that it names, may have changed.
 //!
 //! The directory is watched, not the file: editors write a new file and rename it over the old one, and Kubernetes
 //! swaps a symlink beside it, so the file that was watched would soon be one that nobody reads. What a symlink points
 //! at is watched as well, where it lies in another directory.
 
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -13,20 +14,20 @@ use std::path::{Path, PathBuf};
 pub struct Watcher(#[allow(dead_code, reason = "watching ends with it")] RecommendedWatcher);
 
 impl Watcher {
-    /// Calls `on_change`, from a thread of its own, whenever `file` may have changed. One change can be told several
-    /// times: wait a moment, load, and compare.
+    /// Calls `on_change`, from a thread of its own, whenever one of `files` may have changed. One change can be told
+    /// several times: wait a moment, load, and compare.
     ///
     /// # Errors
-    /// The directory can't be watched.
-    pub fn new(file: impl AsRef<Path>, on_change: impl Fn() + Send + 'static) -> notify::Result<Self> {
-        let file = std::path::absolute(file.as_ref()).map_err(notify::Error::io)?;
-        let dirs = directories(&file);
-        let names = names(&file);
+    /// A directory can't be watched.
+    pub fn new(files: &[PathBuf], on_change: impl Fn() + Send + 'static) -> notify::Result<Self> {
+        let files: Vec<PathBuf> =
+            files.iter().map(std::path::absolute).collect::<Result<_, _>>().map_err(notify::Error::io)?;
+        let dirs: BTreeSet<PathBuf> = files.iter().flat_map(|file| directories(file)).collect();
+        let names: BTreeSet<OsString> = files.iter().flat_map(|file| names(file)).collect();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             // An error, or an event without a path, means that events were lost: look.
             let concerns = |event: Event| {
-                let named =
-                    |path: &PathBuf| path.file_name().is_some_and(|name| names.iter().any(|n| n == name));
+                let named = |path: &PathBuf| path.file_name().is_some_and(|name| names.contains(name));
                 !matches!(event.kind, EventKind::Access(_))
                     && (event.paths.is_empty() || event.paths.iter().any(named))
             };

@@ -17,12 +17,14 @@ mod http;
 mod nginx;
 mod peers;
 mod process;
+mod tls;
 mod upstream;
 
 pub use http::{Answer, request};
 pub use nginx::Nginx;
 pub use peers::{Peer, free_port, peer, text_of};
 pub use process::{Builder, Ellie, Ran};
+pub use tls::{Authority, Issued};
 pub use upstream::{Asked, Upstream};
 
 use std::time::{Duration, Instant};

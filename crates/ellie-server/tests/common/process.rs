@@ -130,7 +130,7 @@ impl Starting {
     pub fn ready(mut self) -> Ellie {
         let child = &mut self.child;
         let log = &self.log;
-        let (api, gateway, dashboard) = super::wait_for("the ready line", || {
+        let (api, gateway, dashboard, tls) = super::wait_for("the ready line", || {
             if let Some(ports) = log.lines().iter().find_map(|line| ready(line)) {
                 return Some(ports);
             }
@@ -147,7 +147,7 @@ impl Starting {
                 std::fs::read_to_string(&path).expect("operator.token exists once the server is ready");
             token.trim().to_owned()
         };
-        Ellie { child: self.child, log: self.log, folder: self.folder, api, gateway, dashboard, token }
+        Ellie { child: self.child, log: self.log, folder: self.folder, api, gateway, dashboard, tls, token }
     }
 
     /// Waits for the end of a process that must not become ready.
@@ -159,8 +159,8 @@ impl Starting {
     }
 }
 
-/// The addresses of API, gateway and dashboard from a `ready` line in JSON, wherever the formatter put them.
-fn ready(line: &str) -> Option<(SocketAddr, SocketAddr, Option<SocketAddr>)> {
+/// The addresses of API, gateway and dashboard, and whether they speak TLS, from a `ready` line in JSON, wherever the formatter put them.
+fn ready(line: &str) -> Option<(SocketAddr, SocketAddr, Option<SocketAddr>, bool)> {
     let line: Value = serde_json::from_str(line).ok()?;
     let fields = line.get("fields").unwrap_or(&line);
     let message = fields.get("message").or_else(|| line.get("message"))?.as_str()?;
@@ -168,7 +168,8 @@ fn ready(line: &str) -> Option<(SocketAddr, SocketAddr, Option<SocketAddr>)> {
         return None;
     }
     let address = |name: &str| fields.get(name)?.as_str()?.parse().ok();
-    Some((address("api")?, address("gateway")?, address("dashboard")))
+    let tls = fields.get("tls").and_then(Value::as_bool).unwrap_or_default();
+    Some((address("api")?, address("gateway")?, address("dashboard"), tls))
 }
 
 /// A running server, killed when dropped.
@@ -182,6 +183,8 @@ pub struct Ellie {
     pub gateway: SocketAddr,
     /// Where the dashboard answers, where it is enabled.
     pub dashboard: Option<SocketAddr>,
+    /// Whether they speak TLS.
+    pub tls: bool,
     /// The operator token.
     pub token: String,
 }
@@ -298,7 +301,7 @@ impl Ellie {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.folder.path())
-            .env("ELLIE_SERVER", format!("http://{}", self.api))
+            .env("ELLIE_SERVER", format!("{}://{}", if self.tls { "https" } else { "http" }, self.api))
             .env("ELLIE_TOKEN", &self.token)
             .stdin(Stdio::null())
             .args(arguments);

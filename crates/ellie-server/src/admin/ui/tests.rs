@@ -29,7 +29,7 @@ async fn ui() -> Shared {
     };
     let (tokens, _) = Tokens::ephemeral(None).unwrap();
     let state = AdminState::new(ellie, Arc::new(tokens), settings);
-    Ui::new(state, &Addresses { api: address, dashboard: Some(address), gateway: address })
+    Ui::new(state, &Addresses { api: address, dashboard: Some(address), gateway: address, scheme: "http" })
 }
 
 async fn register(ui: &Ui, name: &str, id: &str, version: &str) {

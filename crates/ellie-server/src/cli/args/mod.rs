@@ -53,6 +53,10 @@ pub(crate) struct Common {
     /// File that holds the token
     #[arg(long, global = true, env = "ELLIE_TOKEN_FILE", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) token_file: Option<PathBuf>,
+    /// PEM file of the authorities that may vouch for an API behind https [default: the system's, and for a server on
+    /// this machine the certificate that its configuration names]
+    #[arg(long, global = true, env = "ELLIE_CA_FILE", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) ca_file: Option<PathBuf>,
     /// Configuration file [default: ellie.toml, where it exists]
     #[arg(long, global = true, env = "ELLIE_CONFIG", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
