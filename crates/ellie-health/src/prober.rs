@@ -1,10 +1,9 @@
 //! One question, outside of any schedule: how does something fare that is not registered yet?
 
 use crate::probe::{Limits, Outcome, Probe, Sockets};
-use crate::settings::Invalid;
 use crate::target::Target;
-use crate::tls::{self, Tls};
 use ellie_core::model::{Registration, Status};
+use ellie_tls::client::Client;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,12 +12,10 @@ use std::time::Duration;
 pub struct Prober(Sockets);
 
 impl Prober {
-    /// A prober with these TLS options.
-    ///
-    /// # Errors
-    /// Everything that is wrong with them.
-    pub fn new(tls: tls::Options) -> Result<Self, Invalid> {
-        Ok(Self(Sockets::new(Tls::new(tls)?)))
+    /// A prober that believes what `tls` believes.
+    #[must_use]
+    pub fn new(tls: Client) -> Self {
+        Self(Sockets::new(tls))
     }
 
     /// Asks as `registration` says, on a new connection, for at most `timeout`. A passive check has nothing to ask:

@@ -43,8 +43,6 @@ impl From<Definition> for ServiceDefinition {
 pub enum Error {
     /// The definitions don't go together; every fault of them.
     Plan(Vec<plan::Fault>),
-    /// Checks can't be set up.
-    Health(ellie_health::Invalid),
 }
 
 impl fmt::Display for Error {
@@ -56,7 +54,6 @@ impl fmt::Display for Error {
                 }
                 Ok(())
             }
-            Self::Health(e) => e.fmt(f),
         }
     }
 }
@@ -107,7 +104,7 @@ impl ServiceManager {
     ) -> Result<Self, Error> {
         let definitions: Vec<ServiceDefinition> = definitions.into_iter().map(Into::into).collect();
         let plan = Plan::new(definitions.iter().map(|d| d.process.clone()).collect()).map_err(Error::Plan)?;
-        let prober = Prober::new(ellie.settings().health_tls).map_err(Error::Health)?;
+        let prober = Prober::new(ellie.settings().gateway.live.upstream_tls);
         let hooks = Registrations(Arc::new(Inner { ellie: ellie.clone(), definitions, prober, variables }));
         Ok(Self { supervisor: Supervisor::new(plan, settings, Arc::new(hooks)) })
     }
