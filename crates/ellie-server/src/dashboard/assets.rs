@@ -201,6 +201,8 @@ fn names(field: &str, etag: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
+    use std::path::Path;
 
     #[test]
     fn codings_are_taken_as_the_client_weighs_them() {
@@ -232,6 +234,52 @@ mod tests {
             let page = at_depth(index, depth(path));
             let text = String::from_utf8_lossy(&page.body);
             assert!(text.contains(&format!("<base href=\"{up}\">")), "{path}: {text}");
+        }
+    }
+
+    /// The build notes the hash of every source beside what it made of them, so that no Node is needed to tell.
+    #[test]
+    fn the_pages_are_what_their_sources_say_now() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let sources = root.join("ui");
+        if !sources.is_dir() {
+            assert!(!root.join("xtask").is_dir(), "ui/ has moved: this test, the build and ci/ui.sh name it");
+            // A crate that was downloaded has the pages alone.
+            return;
+        }
+        let noted = DIST.get_file(NOT_SERVED).and_then(|f| f.contents_utf8()).expect("the build noted its sources");
+        let noted: BTreeMap<String, String> = noted
+            .lines()
+            .filter_map(|line| line.split_once("  "))
+            .map(|(hash, name)| (name.to_owned(), hash.to_owned()))
+            .collect();
+        let mut there = BTreeMap::new();
+        for top in ["index.html", "package.json", "package-lock.json", "tsconfig.json", "vite.config.ts"] {
+            there.insert(top.to_owned(), sources.join(top));
+        }
+        let mut folders = ["public", "scripts", "src"].map(|name| sources.join(name)).to_vec();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).expect("the sources can be read") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let name = path.strip_prefix(&sources).expect("it is below").to_str().expect("a plain name");
+                there.insert(name.to_owned(), path.clone());
+            }
+        }
+        // Tests are noted, too, and make no difference to the pages.
+        let counts = |name: &String| !name.starts_with("tests/") && !name.contains(".test.");
+        let advice = "run `npm ci && npm run build` in ui/ and commit crates/ellie-server/ui-dist/";
+        assert!(there.len() > 40, "{there:?}");
+        for (name, path) in there.iter().filter(|(name, _)| counts(name)) {
+            let now = Sha256::digest(std::fs::read(path).expect("a source"));
+            let now = now.iter().fold(String::new(), |out, b| out + &format!("{b:02x}"));
+            assert_eq!(noted.get(name), Some(&now), "ui/{name} is not what the pages were built from: {advice}");
+        }
+        for name in noted.keys().filter(|name| counts(name)) {
+            assert!(there.contains_key(name), "ui/{name} is gone, and the pages were built from it: {advice}");
         }
     }
 
