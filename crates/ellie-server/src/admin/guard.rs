@@ -1,4 +1,4 @@
-//! Who may call: the `Host` is ours (DNS rebinding), a page that writes is ours, and the token's scope is enough.
+//! Who may call: the `Host` is ours (DNS rebinding), a page that calls is ours, and the token's scope is enough.
 
 use super::body;
 use super::problem::{Error, Result};
@@ -16,6 +16,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use std::net::{IpAddr, SocketAddr};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// Who calls.
 #[derive(Clone, Debug)]
@@ -80,9 +81,7 @@ fn admit(state: &AdminState, request: &Request, needed: Scope) -> Result<Caller>
     if let Some(authority) = &authority {
         check_host(&authority.host, &settings, listen)?;
     }
-    if !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
-        check_origin(request.headers(), authority.as_ref(), &settings)?;
-    }
+    check_origin(request.method(), request.headers(), authority.as_ref(), &settings)?;
     let caller = match bearer(request.headers())? {
         Some(token) => {
             let identity = state.tokens().verify(token).ok_or_else(|| {
@@ -232,11 +231,23 @@ fn is_own_host(host: &str, settings: &Settings, bound: IpAddr) -> bool {
 /// A browser says where a page comes from; what is no browser says nothing and is not asked.
 ///
 /// A page is ours when its origin is the host that was asked, port and all; when the browser itself says so, which it
-/// does too where a proxy has put another `Host` in place of the one it was asked for; or when it is listed.
-fn check_origin(headers: &HeaderMap, asked: Option<&Authority>, settings: &Settings) -> Result<()> {
+/// does too where a proxy has put another `Host` in place of the one it was asked for; or when it is listed. Reads are
+/// held to the same: a page of others could not see the answer, but it could take up all places in the streams. A link
+/// from elsewhere may lead to what is read.
+fn check_origin(
+    method: &Method,
+    headers: &HeaderMap,
+    asked: Option<&Authority>,
+    settings: &Settings,
+) -> Result<()> {
     let refused = |origin: &str| {
-        Err(Error::new(kind::CROSS_ORIGIN, format!("pages of `{}` may not write here", excerpt(origin))))
+        Err(Error::new(
+            kind::CROSS_ORIGIN,
+            format!("pages of `{}` may not call this server", excerpt(origin)),
+        ))
     };
+    let is_link = matches!(*method, Method::GET | Method::HEAD)
+        && headers.get(SEC_FETCH_MODE).is_some_and(|mode| mode == "navigate");
     let site = headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
     if site == Some(b"same-origin") {
         return Ok(());
@@ -247,7 +258,7 @@ fn check_origin(headers: &HeaderMap, asked: Option<&Authority>, settings: &Setti
         return if is_same(origin, asked) || listed { Ok(()) } else { refused(origin) };
     }
     match site {
-        Some(b"cross-site" | b"same-site") => refused("another site"),
+        Some(b"cross-site" | b"same-site") if !is_link => refused("another site"),
         _ => Ok(()),
     }
 }

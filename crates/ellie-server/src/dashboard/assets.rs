@@ -247,7 +247,8 @@ mod tests {
             // A crate that was downloaded has the pages alone.
             return;
         }
-        let noted = DIST.get_file(NOT_SERVED).and_then(|f| f.contents_utf8()).expect("the build noted its sources");
+        let noted =
+            DIST.get_file(NOT_SERVED).and_then(|f| f.contents_utf8()).expect("the build noted its sources");
         let noted: BTreeMap<String, String> = noted
             .lines()
             .filter_map(|line| line.split_once("  "))
@@ -276,10 +277,17 @@ mod tests {
         for (name, path) in there.iter().filter(|(name, _)| counts(name)) {
             let now = Sha256::digest(std::fs::read(path).expect("a source"));
             let now = now.iter().fold(String::new(), |out, b| out + &format!("{b:02x}"));
-            assert_eq!(noted.get(name), Some(&now), "ui/{name} is not what the pages were built from: {advice}");
+            assert_eq!(
+                noted.get(name),
+                Some(&now),
+                "ui/{name} is not what the pages were built from: {advice}"
+            );
         }
         for name in noted.keys().filter(|name| counts(name)) {
-            assert!(there.contains_key(name), "ui/{name} is gone, and the pages were built from it: {advice}");
+            assert!(
+                there.contains_key(name),
+                "ui/{name} is gone, and the pages were built from it: {advice}"
+            );
         }
     }
 

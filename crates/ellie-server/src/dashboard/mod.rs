@@ -9,14 +9,21 @@ use crate::admin::{self, AdminState};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
-use http::Uri;
 use http::uri::PathAndQuery;
+use http::{HeaderName, HeaderValue, Uri, header};
 use tower::ServiceExt;
 
 /// Where the API is mounted.
 const API: &str = "/api";
 /// Where the pages are.
 const PAGES: &str = "/ui/";
+/// Of every answer that says nothing else of it: it is data, nothing of it runs, nobody frames or embeds it.
+const DATA: [(HeaderName, &str); 4] = [
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
 
 #[derive(Clone)]
 struct Mounted {
@@ -41,10 +48,12 @@ async fn dispatch(State(mounted): State<Mounted>, mut request: Request) -> Respo
         }
         None => mounted.pages,
     };
-    match router.oneshot(request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
+    let Ok(mut response) = router.oneshot(request).await;
+    let fields = response.headers_mut();
+    for (name, value) in DATA {
+        fields.entry(name).or_insert(HeaderValue::from_static(value));
     }
+    response
 }
 
 /// The same address with another path.
