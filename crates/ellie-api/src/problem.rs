@@ -134,6 +134,12 @@ pub const KINDS: &[Kind] = &[
         meaning: "no breaker has this name",
     },
     Kind {
+        uri: kind::PROCESS_NOT_FOUND,
+        status: 404,
+        title: "No such process",
+        meaning: "the service manager runs no process of this name, or there is none: start it by `ellie up`",
+    },
+    Kind {
         uri: kind::METHOD_NOT_ALLOWED,
         status: 405,
         title: "Method not allowed",
@@ -265,6 +271,7 @@ pub mod kind {
     pub const INSTANCE_NOT_FOUND: &str = "urn:ellie:problem:instance-not-found";
     pub const ROUTE_NOT_FOUND: &str = "urn:ellie:problem:route-not-found";
     pub const BREAKER_NOT_FOUND: &str = "urn:ellie:problem:breaker-not-found";
+    pub const PROCESS_NOT_FOUND: &str = "urn:ellie:problem:process-not-found";
     pub const METHOD_NOT_ALLOWED: &str = "urn:ellie:problem:method-not-allowed";
     pub const HEAD_TIMEOUT: &str = "urn:ellie:problem:head-timeout";
     pub const BODY_TIMEOUT: &str = "urn:ellie:problem:body-timeout";

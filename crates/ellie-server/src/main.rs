@@ -4,5 +4,9 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // A process that `ellie up` starts has a guard: this program once more.
+    if let Some(code) = ellie::supervisor::guard::run_if_asked() {
+        return code;
+    }
     ellie_server::cli::main()
 }

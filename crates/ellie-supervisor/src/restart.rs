@@ -37,7 +37,7 @@ pub struct Policy {
     pub backoff: Config,
     /// So long after it was ready, earlier failures are forgotten.
     pub steady: Duration,
-    /// So many failures in a row make a crash loop; it goes on at the longest pause.
+    /// So many failures in a row make a crash loop; it goes on with pauses that grow up to the longest.
     pub crash_loop: u32,
     /// So many failures in a row, and it is given up. Absent: never.
     pub limit: Option<u32>,

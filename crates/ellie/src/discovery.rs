@@ -172,6 +172,17 @@ impl ServiceDiscovery {
         Ok(self.registrar.submit(vec![command]).await?.index)
     }
 
+    /// Says that the source that this handle speaks for no longer tells of an instance: it goes, unless it has become
+    /// another source's. Returns the registry's index without it.
+    ///
+    /// # Errors
+    /// [`Error`]; [`Rejected::NotFound`] where there is none.
+    pub async fn withdraw_service(&self, name: &str, id: &str) -> Result<u64, Error> {
+        let (name, id) = key(name, id)?;
+        let command = Command::Withdraw { name, id, source: self.source.clone() };
+        Ok(self.registrar.submit(vec![command]).await?.index)
+    }
+
     /// Renews an instance's lease, in memory alone. For a check of kind `ttl`, `status` is the instance's own word.
     ///
     /// # Errors

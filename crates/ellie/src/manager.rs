@@ -1,6 +1,7 @@
 //! The service manager: processes that start in the order of their dependencies, and are services while they are
 //! ready.
 
+use crate::discovery::ServiceDiscovery;
 use crate::system::Ellie;
 use ellie_core::discovery::Standing;
 use ellie_core::journal::{Entry, Kind};
@@ -8,7 +9,7 @@ use ellie_core::model::{Actor, CheckDraft, Draft};
 use ellie_core::{Now, Source, Status};
 use ellie_health::Prober;
 use ellie_supervisor::hooks::{Get, Hooks, Instance, Notice, Pending};
-use ellie_supervisor::{Address, Check, Definition, Plan, Port, Settings, Supervisor, plan};
+use ellie_supervisor::{Address, Check, Definition, Plan, Port, Settings, Supervisor, plan, supervisor};
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -68,6 +69,7 @@ pub type Variables = Arc<dyn Fn(&Instance) -> Vec<(String, String)> + Send + Syn
 #[derive(Clone, Debug)]
 pub struct ServiceManager {
     supervisor: Supervisor,
+    ellie: Ellie,
 }
 
 impl Deref for ServiceManager {
@@ -106,7 +108,22 @@ impl ServiceManager {
         let plan = Plan::new(definitions.iter().map(|d| d.process.clone()).collect()).map_err(Error::Plan)?;
         let prober = Prober::new(ellie.settings().gateway.live.upstream_tls);
         let hooks = Registrations(Arc::new(Inner { ellie: ellie.clone(), definitions, prober, variables }));
-        Ok(Self { supervisor: Supervisor::new(plan, settings, Arc::new(hooks)) })
+        Ok(Self { supervisor: Supervisor::new(plan, settings, Arc::new(hooks)), ellie: ellie.clone() })
+    }
+
+    /// Starts everything, in order. What an earlier manager has left in the registry, because it was killed, is
+    /// withdrawn first.
+    ///
+    /// # Errors
+    /// [`supervisor::Error::Closed`].
+    pub async fn up(&self) -> Result<(), supervisor::Error> {
+        if self.status().units.iter().all(|unit| unit.phase.is_at_rest()) {
+            let left = self.ellie.discovery.acting_as(Actor::new(ACTOR));
+            if let Err(error) = left.replace_set(Source::Provider(ACTOR.into()), Vec::new()).await {
+                tracing::warn!("registrations of an earlier run are not withdrawn: {error}");
+            }
+        }
+        self.supervisor.up().await
     }
 }
 
@@ -158,6 +175,12 @@ impl Inner {
         Some(draft)
     }
 
+    /// The registry as the manager speaks to it.
+    fn discovery(&self) -> ServiceDiscovery {
+        let discovery = self.ellie.discovery.acting_as(Actor::new(ACTOR));
+        discovery.with_source(Source::Provider(ACTOR.into()))
+    }
+
     /// Name and id of the registration of a run.
     fn key(&self, instance: &Instance) -> Option<(String, String)> {
         let draft = self.draft(instance)?;
@@ -177,8 +200,7 @@ impl Inner {
 
     async fn ready(&self, instance: Instance) {
         let Some(draft) = self.draft(&instance) else { return };
-        let discovery = self.ellie.discovery.acting_as(Actor::new(ACTOR));
-        let discovery = discovery.with_source(Source::Provider(ACTOR.into()));
+        let discovery = self.discovery();
         let registered = match discovery.register_service(draft).await {
             Ok(registered) => registered.instance,
             Err(error) => {
@@ -202,8 +224,7 @@ impl Inner {
 
     async fn drain(&self, instance: Instance) {
         let Some((name, id)) = self.key(&instance) else { return };
-        let discovery = self.ellie.discovery.acting_as(Actor::new(ACTOR));
-        if discovery.drain(&name, &id).await.is_err() {
+        if self.discovery().drain(&name, &id).await.is_err() {
             return;
         }
         // A request may have been sent to it in the moment before.
@@ -218,21 +239,22 @@ impl Inner {
                 entry.is_some_and(|e| e.standing != Standing::Draining || e.upstream.stats().in_flight > 0);
             quiet = if busy { 0 } else { quiet + 1 };
         }
-        self.deregister(&name, &id).await;
+        self.withdraw(&name, &id).await;
     }
 
-    async fn deregister(&self, name: &str, id: &str) {
-        let discovery = self.ellie.discovery.acting_as(Actor::new(ACTOR));
-        match discovery.deregister_service(name, id).await {
+    async fn withdraw(&self, name: &str, id: &str) {
+        match self.discovery().withdraw_service(name, id).await {
             // Removed by somebody else: that was the aim.
             Ok(_) | Err(crate::discovery::Error::Rejected { .. } | crate::discovery::Error::Closed) => {}
-            Err(error) => tracing::warn!(service = name, instance = id, "it is not deregistered: {error}"),
+            Err(error) => {
+                tracing::warn!(service = name, instance = id, "its registration is not withdrawn: {error}");
+            }
         }
     }
 
     async fn gone(&self, instance: Instance) {
         if let Some((name, id)) = self.key(&instance) {
-            self.deregister(&name, &id).await;
+            self.withdraw(&name, &id).await;
         }
     }
 

@@ -17,6 +17,7 @@ mod metrics;
 mod openapi;
 mod outer;
 mod problem;
+mod processes;
 mod providers;
 mod query;
 mod registration;
@@ -36,6 +37,7 @@ mod wire;
 pub use guard::guard_public;
 pub(crate) use metrics::BOUNDS;
 pub use openapi::DOCUMENT;
+pub use processes::Managed;
 pub use providers::Shown;
 pub use serve::{Limits, serve};
 pub use state::{AdminState, Control, Settings};
@@ -84,6 +86,13 @@ pub(crate) fn router_with(state: AdminState, more: Router<AdminState>) -> Router
         .route("/breakers/{name}/reset", put(breakers::reset))
         .route("/load-balancer/strategy", get(strategy::get).put(strategy::set))
         .route("/providers", get(providers::list))
+        .route("/processes", get(processes::list))
+        .route("/processes/down", put(processes::down))
+        .route("/processes/{name}", get(processes::get))
+        .route("/processes/{name}/start", put(processes::start))
+        .route("/processes/{name}/stop", put(processes::stop))
+        .route("/processes/{name}/restart", put(processes::restart))
+        .route("/processes/{name}/logs", get(processes::logs))
         .route("/events", get(events::events))
         .route("/reload", put(configured::reload))
         .route("/health", get(system::health))

@@ -3,6 +3,7 @@
 use super::configured::Configured;
 use super::metrics::{Counted, Counters};
 use super::problem::{Error, Result};
+use super::processes::Managed;
 use super::providers::Shown;
 use crate::auth::Tokens;
 use arc_swap::ArcSwap;
@@ -10,7 +11,7 @@ use ellie::Ellie;
 use ellie_api::problem::kind;
 use ellie_core::Now;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -55,6 +56,8 @@ struct Inner {
     started: Now,
     streams: Arc<Semaphore>,
     ending: CancellationToken,
+    /// Set once, where the server runs processes.
+    managed: OnceLock<Managed>,
 }
 
 impl AdminState {
@@ -71,6 +74,7 @@ impl AdminState {
             started: Now::read(),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             ending: CancellationToken::new(),
+            managed: OnceLock::new(),
         }))
     }
 
@@ -128,6 +132,11 @@ impl AdminState {
         MAX_STREAMS - self.0.streams.available_permits()
     }
 
+    /// The service manager, where there is one.
+    pub(super) fn managed(&self) -> Option<&Managed> {
+        self.0.managed.get()
+    }
+
     /// A place for one more stream or waiting call.
     pub(super) fn stream(&self) -> Result<OwnedSemaphorePermit> {
         self.0.streams.clone().try_acquire_owned().map_err(|_| {
@@ -150,6 +159,11 @@ impl Control {
     /// Shows these providers from now on.
     pub fn show_providers(&self, providers: Vec<Shown>) {
         self.0.0.providers.store(Arc::new(providers));
+    }
+
+    /// Makes a service manager known. There is one at most: a second is ignored.
+    pub fn manage(&self, managed: Managed) {
+        let _ = self.0.0.managed.set(managed);
     }
 
     /// Ends event streams and answers waiting calls at once; new ones end at once too.

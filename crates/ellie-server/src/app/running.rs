@@ -158,6 +158,16 @@ impl Running {
         &self.0.addresses
     }
 
+    /// The tokens that are accepted.
+    pub(super) fn tokens(&self) -> &Arc<Tokens> {
+        &self.0.tokens
+    }
+
+    /// Makes a service manager known to the API.
+    pub(super) fn manage(&self, managed: admin::Managed) {
+        self.0.admin.manage(managed);
+    }
+
     /// Where the operator token comes from.
     pub fn operator(&self) -> &Operator {
         &self.0.operator

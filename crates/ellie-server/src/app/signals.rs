@@ -6,9 +6,17 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// Follows signals for the rest of the process's life: the first SIGTERM or SIGINT cancels `stop`, the second ends the
-/// process at once with 128 + its number; SIGHUP notifies `reload`.
-pub(super) fn follow(stop: CancellationToken, reload: Arc<Notify>) -> io::Result<()> {
+/// Follows signals for the rest of the process's life: the first SIGTERM or SIGINT cancels `stop`, the second calls
+/// `at_once` with 128 + its number, a third ends the process with it; SIGHUP notifies `reload`.
+pub(super) fn follow<F>(
+    stop: CancellationToken,
+    reload: Arc<Notify>,
+    at_once: impl FnOnce(i32) -> F + Send + 'static,
+) -> io::Result<()>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut at_once = Some(at_once);
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
     let mut hup = signal(SignalKind::hangup())?;
@@ -24,7 +32,11 @@ pub(super) fn follow(stop: CancellationToken, reload: Arc<Notify>) -> io::Result
             };
             if stop.is_cancelled() {
                 tracing::warn!("a second signal: ending at once");
-                std::process::exit(128 + number);
+                match at_once.take() {
+                    Some(at_once) => drop(tokio::spawn(at_once(128 + number))),
+                    None => std::process::exit(128 + number),
+                }
+                continue;
             }
             tracing::info!(
                 signal = number,

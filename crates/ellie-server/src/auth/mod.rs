@@ -107,6 +107,8 @@ fn hash(token: &str) -> Hash {
 struct Known {
     operator: Hash,
     entries: Vec<Entry>,
+    /// Made for what this process started; they end with it.
+    granted: Vec<Entry>,
     looked: Option<Instant>,
     stamp: Option<Stamp>,
 }
@@ -167,7 +169,11 @@ impl Tokens {
 
     fn new(file: Option<PathBuf>, operator: &Secret, entries: Vec<Entry>, stamp: Option<Stamp>) -> Self {
         let own = hash(operator.expose());
-        Self { file, own, known: RwLock::new(Known { operator: own, entries, looked: None, stamp }) }
+        Self {
+            file,
+            own,
+            known: RwLock::new(Known { operator: own, entries, granted: Vec::new(), looked: None, stamp }),
+        }
     }
 
     /// Whose token `bearer` is (the text after `Bearer `), or `None` where it is unknown or has expired.
@@ -185,7 +191,7 @@ impl Tokens {
         // Every hash is compared whether or not one matched before: the time tells nothing.
         let is_operator: Choice = presented.ct_eq(&known.operator);
         let mut found = None;
-        for entry in &known.entries {
+        for entry in known.entries.iter().chain(&known.granted) {
             let same = bool::from(presented.ct_eq(&entry.hash));
             if same && entry.expires.is_none_or(|at| at > now.wall) {
                 found = Some(entry);
@@ -195,6 +201,25 @@ impl Tokens {
             return Some(Identity { name: "operator".into(), scope: Scope::Operate });
         }
         found.map(|entry| Identity { name: entry.name.clone(), scope: entry.scope })
+    }
+
+    /// Makes a token that is kept nowhere and ends with this process.
+    ///
+    /// # Errors
+    /// The system gives no randomness.
+    pub fn grant(&self, name: &str, scope: Scope) -> io::Result<Secret> {
+        let token = generate()?;
+        let entry = Entry {
+            name: name.to_owned(),
+            scope,
+            created: Now::read().wall,
+            expires: None,
+            hash: hash(token.expose()),
+        };
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.granted.retain(|other| other.name != name);
+        known.granted.push(entry);
+        Ok(token)
     }
 
     /// Another operator token from now on; `None` returns to the one this started with.

@@ -59,6 +59,11 @@ impl Context {
 
     /// The API's client.
     pub(crate) fn client(&self) -> Result<Client> {
+        self.client_within(self.common.timeout)
+    }
+
+    /// The same for calls of which each may take as long as `timeout`.
+    pub(crate) fn client_within(&self, timeout: std::time::Duration) -> Result<Client> {
         let hint = self.hint();
         let tls = hint.as_ref().and_then(|r| r.tls.as_ref());
         let scheme = if tls.is_some() { "https" } else { "http" };
@@ -77,7 +82,7 @@ impl Context {
             (None, _) => None,
         };
         let (token, from) = self.token(hint.as_ref(), &base)?;
-        Ok(Client::new(&base, token, from, self.common.timeout, roots))
+        Ok(Client::new(&base, token, from, timeout, roots))
     }
 
     fn token(&self, hint: Option<&Resolved>, base: &str) -> Result<(Option<Secret>, String)> {

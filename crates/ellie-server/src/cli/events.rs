@@ -152,7 +152,7 @@ fn eprintln_note(text: &str) {
 }
 
 /// Reads a stream until `take` says that it is enough; takes it up again after the last event where it breaks.
-fn follow(
+pub(super) fn follow(
     client: &Client,
     path: &str,
     mut last: Option<u64>,

@@ -12,6 +12,7 @@ mod events;
 mod generate;
 mod list;
 mod output;
+mod processes;
 mod route_test;
 mod routes;
 mod run;
@@ -85,6 +86,17 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Command::Strategy(args) => list::strategy(&ctx, args),
         Command::Health(args) => list::health(&ctx, args),
         Command::Run(args) => return run::run(&ctx, args),
+        Command::Up(args) => processes::up(&ctx, args),
+        Command::Dev(args) => processes::dev(&ctx, args),
+        Command::Down => processes::down(&ctx),
+        Command::Ps => processes::ps(&ctx),
+        Command::Logs(args) => processes::logs(&ctx, args),
+        Command::Start(args) => processes::start(&ctx, args),
+        Command::Stop(args) => processes::stop(&ctx, args),
+        Command::Restart(args) => processes::restart(&ctx, args),
+        Command::Graph(args) => processes::graph(&ctx, args),
+        Command::Analyze => processes::analyze(&ctx),
+        Command::Wait(args) => processes::wait(&ctx, args),
         Command::CheckConfig(args) => config::check(&ctx, args),
         Command::Config(args) => config::run(&ctx, args),
         Command::Reload => config::reload(&ctx),

@@ -67,12 +67,11 @@ fn one(mut s: Section<'_>, table: &Table, origin: &Origin, base: Option<&Path>) 
     let watch = watch.collect();
     let (live, live_timing) = question(&mut s, "live", Timing::liveness());
     let (ready, ready_timing) = question(&mut s, "ready", Timing::readiness());
-    let (external, _) = question(&mut s, "external", Timing::readiness());
+    let (external, asked) = question(&mut s, "external", Timing::readiness());
     let process = Definition {
         name,
         command,
         expand,
-        external,
         directory: directory.or_else(|| base.map(Into::into)),
         environment: texts(&mut s, "environment").into_iter().collect(),
         env_files: env_files.collect(),
@@ -81,7 +80,8 @@ fn one(mut s: Section<'_>, table: &Table, origin: &Origin, base: Option<&Path>) 
         host: s.get("host", d.host, parse::some_text),
         replicas: s.get("replicas", d.replicas, parse::within(1, 100)),
         ready,
-        ready_timing,
+        ready_timing: if external.is_some() { asked } else { ready_timing },
+        external,
         live: live.map(|check| (check, live_timing)),
         restart: restart(&mut s),
         start_timeout: s.get("start_timeout", d.start_timeout, parse::duration(Duration::from_millis(10))),

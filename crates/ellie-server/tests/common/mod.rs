@@ -17,6 +17,7 @@ mod http;
 mod nginx;
 mod peers;
 mod process;
+mod processes;
 mod tls;
 mod upstream;
 
@@ -24,6 +25,7 @@ pub use http::{Answer, request};
 pub use nginx::Nginx;
 pub use peers::{Peer, free_port, peer, text_of};
 pub use process::{Builder, Ellie, Ran};
+pub use processes::{SERVICE, is_alive, pid, script, service, signal};
 pub use tls::{Authority, Issued};
 pub use upstream::{Asked, Upstream};
 

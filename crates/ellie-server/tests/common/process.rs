@@ -19,6 +19,7 @@ pub fn binary() -> PathBuf {
 /// How to start a server. Everything a test does not set is a default of the harness: port 0 on loopback
 /// for all three listeners, a fresh working directory, its data in `data/` below it, JSON logs.
 pub struct Builder {
+    verb: String,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     folder: Option<Arc<TempDir>>,
@@ -31,6 +32,12 @@ impl Builder {
     /// Starts it through another program, which gets the binary and its arguments after its own.
     pub fn launcher<'a>(mut self, words: impl IntoIterator<Item = &'a str>) -> Self {
         self.launcher = words.into_iter().map(str::to_owned).collect();
+        self
+    }
+
+    /// `ellie up`, or another command that runs a server, in place of `ellie serve`.
+    pub fn verb(mut self, verb: &str) -> Self {
+        verb.clone_into(&mut self.verb);
         self
     }
 
@@ -80,7 +87,7 @@ impl Builder {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", folder.path())
-            .args(["serve", "--log-format", "json"])
+            .args([&self.verb, "--log-format", "json"])
             .args(["--api-listen", "127.0.0.1:0", "--dashboard-listen", "127.0.0.1:0"])
             .args(["--gateway-listen", "127.0.0.1:0"]);
         if self.ephemeral {
@@ -199,6 +206,7 @@ impl Ellie {
     /// A server with more than the defaults.
     pub fn builder() -> Builder {
         Builder {
+            verb: "serve".to_owned(),
             arguments: Vec::new(),
             environment: Vec::new(),
             folder: None,

@@ -2,12 +2,14 @@
 
 mod instance;
 mod look;
+mod processes;
 mod server;
 mod traffic;
 mod value;
 
 pub(crate) use instance::*;
 pub(crate) use look::*;
+pub(crate) use processes::*;
 pub(crate) use server::*;
 pub(crate) use traffic::*;
 
@@ -137,6 +139,28 @@ pub(crate) enum Command {
     Health(HealthArgs),
     /// Run a command, registered for as long as it lives
     Run(RunArgs),
+    /// Run the server and the processes of a file, in the order of their dependencies
+    Up(UpArgs),
+    /// The same, and restart a process when its files change
+    Dev(UpArgs),
+    /// Stop all processes, dependents first, and the server that runs them
+    Down,
+    /// List the processes
+    Ps,
+    /// Show what processes write
+    Logs(LogsArgs),
+    /// Start processes, with what they depend on
+    Start(NamesArgs),
+    /// Stop processes: out of traffic first, then by signal
+    Stop(NamesArgs),
+    /// Stop processes and start them again
+    Restart(NamesArgs),
+    /// Show the dependencies of the processes
+    Graph(GraphArgs),
+    /// Show what the start waited for, and how long
+    Analyze,
+    /// Wait until a process has come so far
+    Wait(WaitArgs),
     /// Check a configuration file and tell every fault
     CheckConfig(CheckConfigArgs),
     /// Show the configuration in force
