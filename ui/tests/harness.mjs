@@ -21,7 +21,7 @@ function binary() {
  * A port that is free now, below those that the system gives to connections and to servers on port 0: between this and
  * its use, and while a server is restarted on it, nothing else takes it by chance.
  */
-async function freePort() {
+export async function freePort() {
   for (;;) {
     const port = 12_000 + Math.floor(Math.random() * 20_000)
     const free = await new Promise((resolve) => {
@@ -54,9 +54,10 @@ export async function until(what, look, patience = PATIENCE) {
 
 export class Ellie {
   /** `ellie demo` or `ellie serve`, on the given ports or on free ones. */
-  static async start(command, ports) {
+  static async start(command, { ports, flags = [] } = {}) {
     const ellie = new Ellie()
     ellie.command = command
+    ellie.flags = flags
     for (let left = 5; ; left--) {
       ellie.ports = ports ?? { api: await freePort(), dashboard: await freePort(), gateway: await freePort() }
       try {
@@ -83,7 +84,7 @@ export class Ellie {
 
   async up() {
     const { api, dashboard, gateway } = this.ports
-    const flags = [`--api-listen=127.0.0.1:${api}`, `--dashboard-listen=127.0.0.1:${dashboard}`, `--gateway-listen=127.0.0.1:${gateway}`, '--ephemeral']
+    const flags = [`--api-listen=127.0.0.1:${api}`, `--dashboard-listen=127.0.0.1:${dashboard}`, `--gateway-listen=127.0.0.1:${gateway}`, '--ephemeral', ...this.flags]
     this.process = spawn(binary(), [this.command, ...flags], { env: { ...process.env, ELLIE_AUTH__OPERATOR_TOKEN: TOKEN }, stdio: ['ignore', 'ignore', 'pipe'] })
     this.said = ''
     this.process.stderr.on('data', (data) => (this.said += data))
