@@ -3,7 +3,7 @@
 use crate::checker::Refused;
 use crate::probe::{Limits, Outcome, Probe, Probed};
 use crate::roster::{Asker, Doing, Roster};
-use crate::schedule::{Lane, Schedule, Slot};
+use crate::schedule::{Lane, Schedule, Slot, Who};
 use crate::settings::Settings;
 use crate::stats::Counters;
 use crate::target::Target;
@@ -39,7 +39,7 @@ pub(crate) struct Ask {
 
 /// A probe that ended; `None` inside where it was called off.
 struct Landed<C> {
-    slot: Slot,
+    who: Who,
     generation: u64,
     lane: Lane,
     probed: Option<Probed<C>>,
@@ -125,14 +125,14 @@ impl<'a, P: Probe> Engine<'a, P> {
     /// Starts every probe that is due and has room.
     fn launch(&mut self) {
         let now = now();
-        while let Some((slot, lane)) = self.schedule.next(self.tick) {
-            let Some(entry) = self.roster.get(slot) else {
+        while let Some((who, lane)) = self.schedule.next(self.tick) {
+            let Some(entry) = self.roster.get(who.slot) else {
                 // Entries leave the schedule as they leave the roster.
-                self.schedule.landed(lane);
+                self.schedule.landed(who, lane);
                 continue;
             };
             if let Doing::Waiting(place) = entry.doing {
-                self.counters.started(now.saturating_duration_since(place.due()), entry.interval);
+                self.counters.started(now.saturating_duration_since(place.due), entry.interval);
             }
             let kept = entry.connection.take();
             self.kept -= usize::from(kept.is_some());
@@ -144,29 +144,30 @@ impl<'a, P: Probe> Engine<'a, P> {
             entry.started = Some(now);
             entry.asking.append(&mut entry.asked);
             self.flights
-                .push(Box::pin(async move { Landed { slot, generation, lane, probed: probe.await.ok() } }));
+                .push(Box::pin(async move { Landed { who, generation, lane, probed: probe.await.ok() } }));
         }
         self.gauge();
     }
 
     fn land(&mut self, landed: Landed<P::Connection>) {
-        self.schedule.landed(landed.lane);
+        self.schedule.landed(landed.who, landed.lane);
         let Some(probed) = landed.probed else { return };
         if probed.retried {
             self.counters.retried.fetch_add(1, Relaxed);
         }
         let now = Now::read();
-        let Some(entry) = self.roster.get(landed.slot).filter(|e| e.generation == landed.generation) else {
+        let Some(entry) = self.roster.get(landed.who.slot).filter(|e| e.generation == landed.generation)
+        else {
             return;
         };
         if std::mem::take(&mut entry.outdated) {
             // It answers a question that nobody has any more.
             entry.asked.append(&mut entry.asking);
-            let (slot, schedule) = (landed.slot, &mut self.schedule);
+            let schedule = &mut self.schedule;
             let place = if entry.asked.is_empty() {
-                schedule.first(slot, now.instant)
+                schedule.first(landed.who, now.instant)
             } else {
-                schedule.asked(slot, now.instant)
+                schedule.asked(landed.who, now.instant)
             };
             entry.doing = Doing::Waiting(place);
             return;
@@ -175,6 +176,8 @@ impl<'a, P: Probe> Engine<'a, P> {
             Outcome::Answer(answer) => {
                 let verdict = verdict_of(answer.verdict);
                 self.counters.ended(entry.target.kind, answer.verdict, probed.took);
+                // By what it cost: one that fails after most of its time is as dear as one that never answers.
+                entry.silent = answer.verdict == Status::Unhealthy && probed.took >= entry.timeout / 2;
                 let thresholds = entry.thresholds(&self.settings);
                 let hysteresis = match &mut entry.hysteresis {
                     Some(hysteresis) => {
@@ -204,17 +207,18 @@ impl<'a, P: Probe> Engine<'a, P> {
         for asker in entry.asking.drain(..) {
             let _ = asker.send(result.clone());
         }
+        let (who, silent) = (landed.who, entry.silent);
         let place = if !entry.asked.is_empty() {
-            self.schedule.asked(landed.slot, now.instant)
+            self.schedule.asked(who, now.instant)
         } else if ran_out {
             let soon = entry.interval.min(INCONCLUSIVE_RETRY);
-            self.schedule.after(landed.slot, now.instant, soon, now.instant)
+            self.schedule.after(who, silent, now.instant, soon, now.instant)
         } else if landed.lane == Lane::First {
             // They came together; from here on they part.
-            self.schedule.spread(landed.slot, entry.interval, now.instant)
+            self.schedule.spread(who, silent, entry.interval, now.instant)
         } else {
             let started = entry.started.unwrap_or(now.instant);
-            self.schedule.after(landed.slot, started, entry.interval, now.instant)
+            self.schedule.after(who, silent, started, entry.interval, now.instant)
         };
         entry.doing = Doing::Waiting(place);
         if let Some(connection) = probed.connection
@@ -258,8 +262,8 @@ impl<'a, P: Probe> Engine<'a, P> {
         let Some(entry) = self.roster.get(slot) else { return };
         entry.asked.push(ask.reply);
         if let Doing::Waiting(place) = entry.doing {
-            self.schedule.forget(slot, place);
-            entry.doing = Doing::Waiting(self.schedule.asked(slot, now()));
+            self.schedule.forget(entry.who, place);
+            entry.doing = Doing::Waiting(self.schedule.asked(entry.who, now()));
         }
     }
 
@@ -324,8 +328,8 @@ impl<'a, P: Probe> Engine<'a, P> {
         let is_new = instance.history.checks() == 0;
         let known = (!is_new).then(|| verdict_of(instance.status));
         let (schedule, now) = (&mut self.schedule, now());
-        self.roster.insert(instance, target, &self.settings, known, |slot, interval| {
-            if is_new { schedule.first(slot, now) } else { schedule.spread(slot, interval, now) }
+        self.roster.insert(instance, target, &self.settings, known, |who, interval| {
+            if is_new { schedule.first(who, now) } else { schedule.spread(who, false, interval, now) }
         });
     }
 
@@ -338,9 +342,9 @@ impl<'a, P: Probe> Engine<'a, P> {
         entry.target = Arc::new(target);
         match entry.doing {
             Doing::Probing(_) => entry.outdated = true,
-            Doing::Waiting(place) if place.lane() == Lane::Routine => {
-                self.schedule.forget(slot, place);
-                entry.doing = Doing::Waiting(self.schedule.first(slot, now()));
+            Doing::Waiting(place) if place.lane.is_timed() => {
+                self.schedule.forget(entry.who, place);
+                entry.doing = Doing::Waiting(self.schedule.first(entry.who, now()));
             }
             Doing::Waiting(_) => {}
         }
@@ -351,7 +355,7 @@ impl<'a, P: Probe> Engine<'a, P> {
         let Some(entry) = self.roster.remove(slot) else { return };
         self.kept -= usize::from(entry.connection.is_some());
         if let Doing::Waiting(place) = entry.doing {
-            self.schedule.forget(slot, place);
+            self.schedule.forget(entry.who, place);
         }
         for asker in entry.asking.into_iter().chain(entry.asked) {
             let _ = asker.send(Err(Refused::NotFound));
@@ -373,17 +377,17 @@ impl<'a, P: Probe> Engine<'a, P> {
         let before = entry.interval;
         entry.configure(&self.settings);
         let Doing::Waiting(place) = entry.doing else { return };
-        if before == entry.interval || place.lane() != Lane::Routine {
+        if before == entry.interval || !place.lane.is_timed() {
             return;
         }
-        self.schedule.forget(slot, place);
+        self.schedule.forget(entry.who, place);
         let now = now();
         let next = match entry.started {
             Some(started) if started + entry.interval > now => {
-                self.schedule.after(slot, started, entry.interval, now)
+                self.schedule.after(entry.who, entry.silent, started, entry.interval, now)
             }
             // Overdue by the new interval, as all others are now: not all at once.
-            _ => self.schedule.spread(slot, entry.interval, now),
+            _ => self.schedule.spread(entry.who, entry.silent, entry.interval, now),
         };
         entry.doing = Doing::Waiting(next);
     }

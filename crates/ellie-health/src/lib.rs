@@ -19,6 +19,12 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # Fairness
+//! At most [`Settings::concurrency`] probes are in flight. An instance that never answers holds its place for a whole
+//! timeout; thousands of them hold up neither those that answer (they have places of their own, by the outcome of the
+//! last probe) nor new ones, nor other services (of what is due, the service with the fewest probes in flight goes
+//! first).
+//!
 //! # Cost
 //! The whole checker is one task. An instance costs an entry in one ordered set of deadlines and, where its server
 //! keeps connections alive, one socket that nothing runs for between probes. The process needs more open files than
@@ -27,6 +33,7 @@
 
 mod checker;
 mod engine;
+mod fair;
 mod probe;
 mod prober;
 mod roster;

@@ -1,13 +1,14 @@
 //! Who is probed: one entry for each actively checked instance, found by name and by slot.
 
 use crate::checker::Refused;
-use crate::schedule::{Place, Slot};
+use crate::schedule::{Place, ServiceKey, Slot, Who};
 use crate::settings::Settings;
 use crate::target::Target;
 use ellie_core::model::{CheckReport, HealthCheck, Instance, InstanceId, ServiceName};
 use ellie_policy::threshold;
 use futures_util::future::AbortHandle;
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -27,6 +28,7 @@ pub(crate) enum Doing {
 pub(crate) struct Entry<C> {
     pub(crate) name: ServiceName,
     pub(crate) id: InstanceId,
+    pub(crate) who: Who,
     pub(crate) incarnation: u64,
     /// Unlike that of any other entry ever in this slot: a probe's result finds only whom it was for.
     pub(crate) generation: u64,
@@ -39,6 +41,8 @@ pub(crate) struct Entry<C> {
     pub(crate) doing: Doing,
     /// Whether the probe in flight asks what the registration no longer says.
     pub(crate) outdated: bool,
+    /// Whether the last probe used up its time without an answer.
+    pub(crate) silent: bool,
     /// When the last probe began.
     pub(crate) started: Option<Instant>,
     pub(crate) connection: Option<C>,
@@ -75,17 +79,28 @@ pub(crate) struct Roster<C> {
     free: Vec<Slot>,
     by_key: HashMap<Key, Slot>,
     generations: u64,
+    names: RandomState,
 }
 
 impl<C> Default for Roster<C> {
     fn default() -> Self {
-        Self { slots: Vec::new(), free: Vec::new(), by_key: HashMap::new(), generations: 0 }
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_key: HashMap::new(),
+            generations: 0,
+            names: RandomState::new(),
+        }
     }
 }
 
 impl<C> Roster<C> {
     pub(crate) fn len(&self) -> usize {
         self.by_key.len()
+    }
+
+    fn service_key(&self, name: &ServiceName) -> ServiceKey {
+        self.names.hash_one(name)
     }
 
     pub(crate) fn find(&self, name: &ServiceName, id: &InstanceId) -> Option<Slot> {
@@ -115,7 +130,7 @@ impl<C> Roster<C> {
         target: Target,
         settings: &Settings,
         hysteresis: Option<threshold::Verdict>,
-        place: impl FnOnce(Slot, Duration) -> Place,
+        place: impl FnOnce(Who, Duration) -> Place,
     ) {
         let registration = &instance.registration;
         let slot = self.free.pop().unwrap_or_else(|| {
@@ -123,11 +138,13 @@ impl<C> Roster<C> {
             // A registry holds some hundred thousand instances at most.
             (self.slots.len() - 1) as Slot
         });
+        let who = Who { slot, service: self.service_key(&registration.name) };
         self.generations += 1;
         let interval = registration.check.interval.unwrap_or(settings.interval);
         let mut entry = Entry {
             name: registration.name.clone(),
             id: registration.id.clone(),
+            who,
             incarnation: instance.incarnation,
             generation: self.generations,
             target: Arc::new(target),
@@ -135,8 +152,9 @@ impl<C> Roster<C> {
             interval,
             timeout: settings.timeout,
             hysteresis: None,
-            doing: Doing::Waiting(place(slot, interval)),
+            doing: Doing::Waiting(place(who, interval)),
             outdated: false,
+            silent: false,
             started: None,
             connection: None,
             asking: Vec::new(),

@@ -18,8 +18,9 @@ pub struct Settings {
     pub timeout: Duration,
     /// Verdicts in a row that change an instance's status, where its check does not say.
     pub thresholds: threshold::Config,
-    /// The most probes in flight at once. New instances get at most three quarters of it, and so do the known ones, so
-    /// that neither can hold up the other.
+    /// The most probes in flight at once. A quarter of it is kept free for new instances and a quarter for those that
+    /// answered last, so that none can hold up the others; those whose last probe used its time up get half at most.
+    /// No service has more than three quarters of what its kind may have.
     pub concurrency: usize,
     /// The most connections kept open between probes, each a file descriptor; beyond them every probe dials anew.
     pub kept_connections: usize,

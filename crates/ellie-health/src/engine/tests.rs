@@ -251,8 +251,77 @@ async fn new_ones_that_never_answer_do_not_hold_up_the_known() {
     w.until(1, 1).await;
     w.registry.apply_all((100..200).map(|port| register(draft(port))).collect(), Now::read()).unwrap();
     w.until(1, 5).await;
-    assert_eq!(w.counters.read().in_flight, 6);
-    assert_eq!(w.counters.read().waiting_first, 94);
+    assert_eq!(w.counters.read().in_flight, 5);
+    assert_eq!(w.counters.read().waiting_first, 95);
+    // Nor others that are new.
+    let newcomer = Draft { name: Some("b".into()), id: Some("i2".into()), ..draft(2) };
+    let came = now();
+    w.apply(register(newcomer));
+    while w.probed(2).is_empty() {
+        sleep(MS).await;
+    }
+    assert!(now() - came <= 20 * MS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn known_ones_that_never_answer_do_not_hold_up_those_that_do() {
+    // Two hundred of the same service that use their time up, which takes a hundred places; there are sixteen.
+    let hang: &[Step] = &[(MS, OK), (Duration::from_secs(5), BAD)];
+    let scripts: Vec<_> = (100..300).map(|port| (port, hang)).collect();
+    let w = World::new(Settings { concurrency: 16, ..settings() }, &scripts);
+    let all = (1..=20).chain(100..300).map(|port| register(draft(port)));
+    w.registry.apply_all(all.collect(), Now::read()).unwrap();
+    // Each is found out once, by a probe in the routine lane.
+    for port in 100..300 {
+        w.until(port, 2).await;
+    }
+    let since = now();
+    sleep(10 * INTERVAL).await;
+    let later = |port| w.probed(port).into_iter().filter(|at| *at > since).collect::<Vec<_>>();
+    for port in 1..=20 {
+        let gaps: Vec<_> = later(port).windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(gaps.len() >= 8, "{port}: {gaps:?}");
+        assert!(gaps.iter().all(|gap| *gap < INTERVAL.mul_f64(1.06)), "{port}: {gaps:?}");
+    }
+    // Those that don't answer share what one service may have of their lane: six places, five seconds each.
+    let silent: usize = (100..300).map(|port| later(port).len()).sum();
+    assert!((115..=125).contains(&silent), "{silent}");
+    assert_eq!(w.status(1).0, Status::Healthy);
+    assert_eq!(w.status(100).0, Status::Unhealthy);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_answers_again_is_a_known_one_again() {
+    let silent = (Duration::from_secs(5), BAD);
+    let w =
+        World::new(Settings { concurrency: 16, ..settings() }, &[(1, &[(MS, OK), silent, silent, (MS, OK)])]);
+    w.apply(register(draft(1)));
+    w.until(1, 3).await;
+    assert_eq!(w.status(1).0, Status::Unhealthy);
+    w.until(1, 8).await;
+    assert_eq!(w.status(1).0, Status::Healthy);
+    let at = w.probed(1);
+    for pair in at[1..].windows(2) {
+        let gap = (pair[1] - pair[0]).as_secs_f64();
+        assert!((9.45..=10.55).contains(&gap), "{gap}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_restart_a_service_that_does_not_answer_lets_the_others_by() {
+    let hang: &[Step] = &[(Duration::from_secs(5), BAD)];
+    let scripts: Vec<_> = (1000..2000).map(|port| (port, hang)).collect();
+    let registry = Arc::new(Registry::new(registry::Settings::default(), Arc::new(Journal::default())));
+    let answering = (1..=500).map(|port| Draft { name: Some("b".into()), ..draft(port) });
+    let all = (1000..2000).map(draft).chain(answering).map(register);
+    registry.apply_all(all.collect(), Now::read()).unwrap();
+    let w = World::of(registry, Settings { concurrency: 64, ..settings() }, &scripts);
+    let began = now();
+    while w.registry.snapshot().counts.healthy < 500 {
+        sleep(MS).await;
+    }
+    // Of 48 places a service gets 36: twelve are always left, for 500 probes of a millisecond.
+    assert!(now() - began < Duration::from_secs(1), "{:?}", now() - began);
 }
 
 #[tokio::test(start_paused = true)]
