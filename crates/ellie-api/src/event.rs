@@ -51,7 +51,7 @@ pub struct Event {
     pub at: String,
     /// What kind of thing happened.
     pub kind: String,
-    /// The service, breaker or route it is about.
+    /// The service it is about, or the breaker; of a route, the service that it leads to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
     /// The instance it is about.

@@ -218,6 +218,12 @@ pub const KINDS: &[Kind] = &[
         meaning: "fields of another body are invalid; `errors` lists all",
     },
     Kind {
+        uri: kind::HEAD_TOO_LARGE,
+        status: 431,
+        title: "Head too large",
+        meaning: "the request's line and header fields are too many or too large",
+    },
+    Kind {
         uri: kind::INTERNAL,
         status: 500,
         title: "Internal error",
@@ -273,6 +279,7 @@ pub mod kind {
     pub const BREAKER_NOT_FOUND: &str = "urn:ellie:problem:breaker-not-found";
     pub const PROCESS_NOT_FOUND: &str = "urn:ellie:problem:process-not-found";
     pub const METHOD_NOT_ALLOWED: &str = "urn:ellie:problem:method-not-allowed";
+    pub const HEAD_TOO_LARGE: &str = "urn:ellie:problem:head-too-large";
     pub const HEAD_TIMEOUT: &str = "urn:ellie:problem:head-timeout";
     pub const BODY_TIMEOUT: &str = "urn:ellie:problem:body-timeout";
     pub const CONFLICT: &str = "urn:ellie:problem:conflict";

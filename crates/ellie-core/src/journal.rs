@@ -67,7 +67,7 @@ impl Kind {
 pub struct Entry {
     /// What kind of thing happened.
     pub kind: Kind,
-    /// The service, breaker or route it is about.
+    /// The service it is about, or the breaker; of a route, the service that it leads to.
     pub service: Option<String>,
     /// The instance it is about.
     pub instance: Option<String>,

@@ -59,6 +59,12 @@ pub(crate) fn clock(time: &str) -> String {
     time.get(11..19).unwrap_or(time).into()
 }
 
+/// `1 instance`, `3 instances`.
+pub(crate) fn count(n: impl std::fmt::Display, one: &str) -> String {
+    let n = n.to_string();
+    if n == "1" { format!("1 {one}") } else { format!("{n} {one}s") }
+}
+
 /// `12.5 %`
 pub(crate) fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)

@@ -682,7 +682,10 @@ fn what_is_not_http_is_refused_without_harm() {
         let answer = rest(&mut stream);
         let what = String::from_utf8_lossy(bytes.get(..60).unwrap_or(bytes)).into_owned();
         let answer = String::from_utf8_lossy(&answer).into_owned();
+        let kind = if status == 400 { "bad-request" } else { "head-too-large" };
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{what:?}: {answer}");
+        assert!(answer.contains("\r\ncontent-type: application/problem+json\r\n"), "{what:?}: {answer}");
+        assert!(answer.contains(&format!("\"type\":\"urn:ellie:problem:{kind}\"")), "{what:?}: {answer}");
         server.unchanged(&what);
     }
     let fields = [("Host", "evil.example")];

@@ -127,7 +127,7 @@ fn why_explains_and_says_what_to_try() {
         ellie.get("/services/users/instances/u1").expect(200).json()["checks"].as_u64() > Some(0)
     });
     let ran = ellie.cli(&["why", "users"]).expect(1).stdout;
-    assert!(ran.contains("users is not routable: none of its 1 instances gets traffic"), "{ran}");
+    assert!(ran.contains("users is not routable: its only instance gets no traffic"), "{ran}");
     assert!(ran.contains("connection refused"), "{ran}");
     assert!(ran.contains(&format!("try: curl -i --max-time 5 http://127.0.0.1:{port}/health")), "{ran}");
     let report = ellie.cli(&["why", "users", "u1", "-o", "json"]).expect(1).json();
@@ -190,8 +190,50 @@ fn routes_breakers_and_strategy() {
     assert_eq!(code(&ellie.cli(&["breakers", "reset", "nobody"])), 4);
 
     ellie.cli(&["strategy", "Round-Robin"]).success();
-    assert_eq!(ellie.cli(&["strategy", "-o", "json"]).success().json()["*"], "round_robin");
-    assert_eq!(code(&ellie.cli(&["strategy", "fastest"])), 1);
+    ellie.cli(&["strategy", "random", "--service", "users"]).success();
+    let all = ellie.cli(&["strategy", "-o", "json"]).success().json();
+    assert_eq!(all, json!({ "strategy": "round_robin", "services": { "users": "random" } }));
+    assert_eq!(
+        ellie.cli(&["strategy", "-o", "jsonl"]).success().stdout,
+        "{\"strategy\":\"round_robin\"}\n{\"service\":\"users\",\"strategy\":\"random\"}\n"
+    );
+    ellie.cli(&["strategy", "default", "--service", "users"]).success();
+    let its = ellie.cli(&["strategy", "--service", "users", "-o", "name"]).success().stdout;
+    assert_eq!(its, "round_robin\n");
+    assert_eq!(code(&ellie.cli(&["strategy", "fastest"])), 2);
+    assert_eq!(code(&ellie.cli(&["strategy", "default"])), 2, "of which service?");
+    assert_eq!(code(&ellie.cli(&["strategy", "--service", "nobody"])), 4);
+    // It may be set before there is a service, and then says so.
+    let early = ellie.cli(&["strategy", "random", "--service", "later"]).success().stdout;
+    assert!(early.contains("later is not registered yet"), "{early}");
+
+    // What became of a route is told of the service that it leads to.
+    let events = ellie.cli(&["events", "--service", "users", "-o", "json"]).success().json();
+    let kinds: Vec<_> = events["events"].as_array().unwrap().iter().map(|e| e["kind"].clone()).collect();
+    assert_eq!(kinds.iter().filter(|kind| **kind == "route-changed").count(), 3, "{kinds:?}");
+}
+
+#[test]
+fn a_configuration_that_is_named_is_not_passed_over() {
+    let ellie = Ellie::start();
+    let bad = ellie.path("bad.toml");
+    std::fs::write(&bad, "bogus = 1\n").unwrap();
+    for file in [bad.to_str().unwrap(), "/nowhere/ellie.toml"] {
+        for command in [&["services"][..], &["token", "ls"], &["config", "show"]] {
+            let ran = ellie.cli(&[&["--config", file], command].concat());
+            assert_eq!(code(&ran), 78, "{command:?}: {}", ran.stderr);
+        }
+        assert_eq!(code(&ellie.cli(&["--config", file, "doctor"])), 1, "which tells it among others");
+    }
+}
+
+#[test]
+fn a_gateway_that_is_taken_for_the_api_is_told_so() {
+    let ellie = Ellie::start();
+    let gateway = format!("http://{}", ellie.gateway);
+    let ran = ellie.cli(&["--server", &gateway, "services"]);
+    assert_eq!(code(&ran), 4);
+    assert!(ran.stderr.contains("is a gateway, not an API"), "{}", ran.stderr);
 }
 
 #[test]

@@ -141,7 +141,7 @@ impl Routes {
                 .unwrap_or(base);
         }
         let route = state.insert(route, source, now, None);
-        self.publish(state, now, actor, vec![(route.id.clone(), added(&route))]);
+        self.publish(state, now, actor, vec![(route.clone(), added(&route))]);
         Ok(route)
     }
 
@@ -153,7 +153,7 @@ impl Routes {
         let mut state = self.lock();
         let old = state.owned(&route.id, &source)?;
         let route = state.insert(route, source, now, Some(&old));
-        self.publish(state, now, actor, vec![(route.id.clone(), format!("replaced: {}", outline(&route)))]);
+        self.publish(state, now, actor, vec![(route.clone(), format!("replaced: {}", outline(&route)))]);
         Ok(route)
     }
 
@@ -165,7 +165,7 @@ impl Routes {
         let mut state = self.lock();
         let old = state.owned(id, source)?;
         state.set.routes.remove(id);
-        self.publish(state, now, actor, vec![(id.to_owned(), format!("removed: {}", outline(&old)))]);
+        self.publish(state, now, actor, vec![(old.clone(), format!("removed: {}", outline(&old)))]);
         Ok(old)
     }
 
@@ -185,7 +185,8 @@ impl Routes {
             .collect();
         for old in gone {
             state.set.routes.remove(&old.id);
-            notes.push((old.id.clone(), format!("removed: {}", outline(&old))));
+            let note = format!("removed: {}", outline(&old));
+            notes.push((old, note));
         }
         for route in routes {
             let old = state.set.routes.get(&route.id).cloned();
@@ -204,7 +205,7 @@ impl Routes {
             let replaced = old.is_some();
             let route = state.insert(route, source.clone(), now, old.as_ref());
             let note = if replaced { format!("replaced: {}", outline(&route)) } else { added(&route) };
-            notes.push((route.id.clone(), note));
+            notes.push((route, note));
         }
         if !notes.is_empty() {
             self.publish(state, now, actor, notes);
@@ -221,20 +222,20 @@ impl Routes {
         mut state: std::sync::MutexGuard<'_, State>,
         now: Now,
         actor: &str,
-        notes: Vec<(String, String)>,
+        notes: Vec<(Arc<Route>, String)>,
     ) {
         state.set.version += 1;
         let version = state.set.version;
         drop(state);
-        for (id, message) in notes {
+        for (route, message) in notes {
             self.journal.record(
                 now,
                 Entry {
                     kind: Kind::RouteChanged,
-                    service: Some(id.clone()),
+                    service: Some(route.service.to_string()),
                     instance: None,
                     actor: actor.to_owned(),
-                    message: format!("route {id} {message}"),
+                    message: format!("route {} {message}", route.id),
                 },
             );
         }

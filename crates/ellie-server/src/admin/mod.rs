@@ -31,6 +31,7 @@ mod strategy;
 mod system;
 mod table;
 pub(crate) mod ui;
+mod unparsed;
 mod watch;
 mod wire;
 

@@ -1,11 +1,14 @@
 //! A listener with its limits: connections, heads, idle and slow peers, peers that are gone.
 
 use super::problem::Error;
+use super::unparsed::Unparsed;
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::Request;
+use ellie_api::Problem;
 use ellie_api::problem::{MEDIA_TYPE, kind};
 use futures_util::future::{Either, select};
+use http::StatusCode;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -15,7 +18,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep, sleep};
@@ -29,6 +32,9 @@ use tower::ServiceExt;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long a stopped listener waits for the connections it has.
 const LINGER: Duration = Duration::from_secs(5);
+/// How long, and for how many bytes, a peer is listened to that has been told that what it sent is no request.
+const LISTEN_AFTER: Duration = Duration::from_secs(1);
+const MOST_READ_AFTER: u64 = 256 << 10;
 
 /// The limits of a listener.
 #[derive(Clone, Debug)]
@@ -164,7 +170,7 @@ where
         .max_headers(limits.max_headers)
         .max_buf_size(limits.max_head.max(8 << 10))
         .half_close(false);
-    let mut connection = builder.serve_connection(TokioIo::new(stream), service);
+    let mut connection = builder.serve_connection(TokioIo::new(Unparsed::new(stream)), service);
     let stopping = pin!(stop.cancelled());
     let ended = match select(&mut connection, stopping).await {
         Either::Left((ended, _)) => ended,
@@ -173,29 +179,45 @@ where
             (&mut connection).await
         }
     };
-    let Err(error) = ended else { return };
-    tracing::debug!(%error, "a connection ended early");
-    if error.is_timeout() {
-        let parts = connection.into_parts();
-        // Nothing at all is a connection that idled; half a head is a request that is owed an answer.
-        if !parts.read_buf.is_empty() {
-            too_slow(parts.io.into_inner(), limits.request_timeout).await;
-        }
+    let timed_out = matches!(&ended, Err(error) if error.is_timeout());
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
     }
+    let parts = connection.into_parts();
+    let (stream, refused) = parts.io.into_inner().into_parts();
+    let error = match refused {
+        // Nothing at all is a connection that idled; half a head is a request that is owed an answer.
+        None if timed_out && !parts.read_buf.is_empty() => {
+            let most = limits.request_timeout;
+            Error::new(kind::HEAD_TIMEOUT, format!("the head did not arrive within {most:?}"))
+        }
+        None => return,
+        Some(400) => Error::new(kind::BAD_REQUEST, "what was sent is not a request in HTTP/1.1 or HTTP/1.0"),
+        Some(_) => Error::new(
+            kind::HEAD_TOO_LARGE,
+            format!(
+                "the request's line and header fields are more than {} bytes or {} fields",
+                limits.max_head, limits.max_headers
+            ),
+        ),
+    };
+    refuse(stream, &error.into_problem()).await;
 }
 
-/// Says why a request is given up whose head did not arrive.
-async fn too_slow<S: AsyncWrite + Unpin>(mut stream: S, most: Duration) {
-    let problem =
-        Error::new(kind::HEAD_TIMEOUT, format!("the head did not arrive within {most:?}")).into_problem();
-    let body = serde_json::to_string(&problem).unwrap_or_default();
+/// Tells a problem to whoever sent what did not become a request.
+async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, problem: &Problem) {
+    let body = serde_json::to_string(problem).unwrap_or_default();
+    let reason = StatusCode::from_u16(problem.status).ok().and_then(|s| s.canonical_reason()).unwrap_or("");
     let answer = format!(
-        "HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: {MEDIA_TYPE}\r\n\
-         content-length: {}\r\n\r\n{body}",
+        "HTTP/1.1 {} {reason}\r\nconnection: close\r\ncontent-type: {MEDIA_TYPE}\r\n\
+         cache-control: no-store\r\nx-content-type-options: nosniff\r\ncontent-length: {}\r\n\r\n{body}",
+        problem.status,
         body.len()
     );
-    if stream.write_all(answer.as_bytes()).await.is_ok() {
-        let _ = stream.shutdown().await;
+    if stream.write_all(answer.as_bytes()).await.is_ok() && stream.shutdown().await.is_ok() {
+        // Closing on what the peer still sends would be a reset, which may overtake the answer.
+        let (mut rest, mut nowhere) = (stream.take(MOST_READ_AFTER), tokio::io::sink());
+        let _ = tokio::time::timeout(LISTEN_AFTER, tokio::io::copy(&mut rest, &mut nowhere)).await;
     }
 }
 

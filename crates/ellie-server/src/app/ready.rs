@@ -23,7 +23,7 @@ pub struct Addresses {
 /// Prints the ready line to standard output; people get a few more lines of orientation on a terminal.
 pub(super) fn print(format: LogFormat, addresses: &Addresses, operator: &Operator, took: Duration) {
     let text = match format {
-        LogFormat::Json => json(addresses),
+        LogFormat::Json => json(addresses, operator),
         LogFormat::Text => line(addresses),
     };
     let mut out = std::io::stdout().lock();
@@ -31,7 +31,10 @@ pub(super) fn print(format: LogFormat, addresses: &Addresses, operator: &Operato
     let _ = writeln!(out, "{text}");
     if format == LogFormat::Text && out.is_terminal() {
         let _ = writeln!(out, "{}", orientation(addresses, operator, took));
-    } else if let Operator::Printed(token) = operator {
+    } else if let Operator::Created(path) = operator {
+        // Once in a data directory's life, and among what is logged: scripts read the one line above.
+        tracing::info!(file = %path.display(), "made the operator token (mode 0600); the command line finds it there");
+    } else if let (LogFormat::Text, Operator::Printed(token)) = (format, operator) {
         let _ = writeln!(out, "operator token (printed once, kept nowhere): {}", token.expose());
     }
     let _ = out.flush();
@@ -47,7 +50,7 @@ fn line(a: &Addresses) -> String {
     line
 }
 
-fn json(a: &Addresses) -> String {
+fn json(a: &Addresses, operator: &Operator) -> String {
     let mut object = serde_json::json!({
         "timestamp": humantime::format_rfc3339_millis(ellie::core::Now::read().wall).to_string(),
         "level": "INFO",
@@ -59,6 +62,10 @@ fn json(a: &Addresses) -> String {
     });
     if let Some(dashboard) = a.dashboard {
         object["dashboard"] = dashboard.to_string().into();
+    }
+    if let Operator::Printed(token) = operator {
+        // Kept nowhere else.
+        object["operatorToken"] = token.expose().into();
     }
     object.to_string()
 }

@@ -124,9 +124,9 @@ impl Running {
         let providers = Providers::new(ellie.clone());
         control.show_providers(providers.configure(&resolved).await);
         let message = format!(
-            "version {}, {} instances",
+            "version {}, {}",
             env!("CARGO_PKG_VERSION"),
-            ellie.discovery.snapshot().counts.total()
+            crate::say::count(ellie.discovery.snapshot().counts.total(), "instance")
         );
         ellie.journal().record(Now::read(), own_entry(Kind::Started, "ellie", message));
         let drain_timeout = ArcSwap::from_pointee(resolved.gateway.drain_timeout);

@@ -196,14 +196,24 @@ impl Client {
         }
         match code {
             Code::Unauthorised => {
+                // The problem says which scope it takes.
+                let said = problem.detail.as_deref().unwrap_or_default();
+                let scope = ["read", "register"].into_iter().find(|s| said.contains(&format!("`{s}`")));
                 error = error.because(match &self.token {
                     Some(_) => format!("the token was taken from {}", self.token_from),
                     None => "no token was sent".to_owned(),
                 });
+                let scope = scope.unwrap_or("operate");
                 error
-                    .try_("ellie token create --name ME --scope operate    # on the server's machine")
+                    .try_(format!(
+                        "ellie token create --name ME --scope {scope}    # on the server's machine"
+                    ))
                     .try_("ELLIE_TOKEN=… ellie …, or --token-file FILE")
             }
+            // Only a gateway says so.
+            _ if problem.kind == "urn:ellie:problem:no-route" => error
+                .because(format!("{} is a gateway, not an API", self.base))
+                .try_("ellie --server http://127.0.0.1:5000 …    # the API's address is on the ready line"),
             _ => error,
         }
     }

@@ -5,6 +5,7 @@ use super::context::{Context, bad_config};
 use super::error::{Code, Result};
 use super::table::{BOLD, CYAN, DIM, YELLOW, clean};
 use crate::config::{Effective, Origin, Resolved, Sources};
+use crate::say::count;
 use ellie_api::Reloaded;
 use std::fmt::Write;
 use ureq::http::Method;
@@ -33,10 +34,11 @@ pub(super) fn check(ctx: &Context, args: &CheckConfigArgs) -> Result<()> {
         |text| {
             let _ = writeln!(
                 text,
-                "{BOLD}{}{BOLD:#} is fine: {set} keys set, {} static services, {} routes",
+                "{BOLD}{}{BOLD:#} is fine: {} set, {}, {}",
                 sources.path().display(),
-                resolved.services.len(),
-                resolved.routes.len()
+                count(set, "key"),
+                count(resolved.services.len(), "static service"),
+                count(resolved.routes.len(), "route")
             );
             for warning in &resolved.warnings {
                 let _ = writeln!(text, "{YELLOW}warning:{YELLOW:#} {warning}");

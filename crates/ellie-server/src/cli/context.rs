@@ -48,8 +48,24 @@ impl Context {
         self.sources(&Settings::default()).peek().ok()
     }
 
+    /// Whoever names a configuration file means it: a faulty one is not passed over then.
+    fn named_config(&self) -> Result<()> {
+        if self.common.config.is_some() {
+            self.resolve(&self.sources(&Settings::default()))?;
+        }
+        Ok(())
+    }
+
     /// Where state is kept on this machine.
-    pub(crate) fn data_dir(&self) -> PathBuf {
+    ///
+    /// # Errors
+    /// As [`Context::client`].
+    pub(crate) fn data_dir(&self) -> Result<PathBuf> {
+        self.named_config()?;
+        Ok(self.found_data_dir())
+    }
+
+    fn found_data_dir(&self) -> PathBuf {
         match (&self.common.data_dir, self.hint()) {
             (Some(dir), _) => dir.into(),
             (None, Some(resolved)) => resolved.storage.data_dir,
@@ -58,12 +74,25 @@ impl Context {
     }
 
     /// The API's client.
+    ///
+    /// # Errors
+    /// A configuration file or a token file that was named and can't be used.
     pub(crate) fn client(&self) -> Result<Client> {
         self.client_within(self.common.timeout)
     }
 
     /// The same for calls of which each may take as long as `timeout`.
     pub(crate) fn client_within(&self, timeout: std::time::Duration) -> Result<Client> {
+        self.named_config()?;
+        self.any_client(timeout)
+    }
+
+    /// The API's client for who tells of the configuration's faults himself.
+    pub(crate) fn client_whatever_the_configuration(&self) -> Result<Client> {
+        self.any_client(self.common.timeout)
+    }
+
+    fn any_client(&self, timeout: std::time::Duration) -> Result<Client> {
         let hint = self.hint();
         let tls = hint.as_ref().and_then(|r| r.tls.as_ref());
         let scheme = if tls.is_some() { "https" } else { "http" };
@@ -103,7 +132,7 @@ impl Context {
         if let Some(token) = hint.and_then(|r| r.auth.operator_token.clone()) {
             return Ok((Some(token), "the configuration (auth.operator_token)".into()));
         }
-        let path = self.data_dir().join(OPERATOR_FILE);
+        let path = self.found_data_dir().join(OPERATOR_FILE);
         let token = std::fs::read_to_string(&path).ok().map(|text| Secret::new(text.trim().into()));
         Ok((token, path.display().to_string()))
     }

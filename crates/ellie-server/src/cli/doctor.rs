@@ -6,6 +6,7 @@ use super::error::{Code, Error, Result};
 use super::table::{BOLD, DIM, GREEN, RED, YELLOW};
 use crate::auth::{OPERATOR_FILE, TOKENS_FILE};
 use crate::config::{Backend, Resolved};
+use crate::say::count;
 use ellie_api::{OwnHealth, Providers};
 use ellie_core::Now;
 use ellie_providers::endpoint::Endpoint;
@@ -89,7 +90,7 @@ pub(super) fn run(ctx: &Context) -> Result<()> {
 
 /// Whether a server answers, and how it fares.
 fn server(ctx: &Context, found: &mut Findings) -> Result<bool> {
-    let client = ctx.client()?;
+    let client = ctx.client_whatever_the_configuration()?;
     match client.get::<OwnHealth>("/health") {
         Ok(health) => {
             let level = if health.status == ellie_api::Status::Healthy { Level::Ok } else { Level::Warning };
@@ -112,7 +113,8 @@ fn server(ctx: &Context, found: &mut Findings) -> Result<bool> {
         }
         Err(error) => {
             found.add(Level::Problem, "server", format!("{} {}", error.what, error.why.join("; ")));
-            if let Some(hint) = error.hints.first() {
+            // Not to come here, where one is.
+            if let Some(hint) = error.hints.iter().find(|hint| !hint.starts_with("ellie doctor")) {
                 found.hint(hint.clone());
             }
             // Somebody holds the port, whoever it is.
@@ -125,9 +127,9 @@ fn server(ctx: &Context, found: &mut Findings) -> Result<bool> {
 fn providers(ctx: &Context, resolved: Option<&Resolved>, up: bool, found: &mut Findings) -> Result<()> {
     if up {
         // Whoever may not ask has been told so by the look at the server.
-        let all = ctx.client()?.get::<Providers>("/providers").unwrap_or_default();
+        let all = ctx.client_whatever_the_configuration()?.get::<Providers>("/providers").unwrap_or_default();
         for p in all.providers {
-            let text = format!("{} at {}: {} instances", p.name, p.endpoint, p.instances);
+            let text = format!("{} at {}: {}", p.name, p.endpoint, count(p.instances, "instance"));
             match &p.error {
                 None => found.add(Level::Ok, "providers", text),
                 Some(error) => found.add(Level::Problem, "providers", format!("{text}, stale: {error}")),

@@ -93,7 +93,11 @@ pub(super) fn watch(ctx: &Context, args: &WatchArgs) -> Result<()> {
         match kind {
             "snapshot" => {
                 let Ok(all) = serde_json::from_str::<Services>(data) else { return Ok(true) };
-                let text = format!("{DIM}{} instances at index {}; watching{DIM:#}\n", all.count, all.index);
+                let text = format!(
+                    "{DIM}{} at index {}; watching{DIM:#}\n",
+                    crate::say::count(all.count, "instance"),
+                    all.index
+                );
                 let shown: Vec<_> = all.services.iter().filter(|s| wanted(&s.name)).collect();
                 match ctx.out.format {
                     Format::Table => ctx.out.write(&text)?,

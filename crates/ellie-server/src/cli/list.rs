@@ -2,13 +2,15 @@
 
 use super::args::{
     Filter, Format, HealthArgs, InstancesArgs, ResolveArgs, ServicesArgs, ServicesCommand, StrategyArgs,
+    Switch,
 };
 use super::client::{query, segment};
 use super::context::Context;
 use super::error::{Code, Error, Result};
 use super::table::{Align::*, BOLD, Cell, Column, DIM, status, style_of, wrap};
-use crate::say::{ago, millis, percent, span_ms};
+use crate::say::{ago, count, millis, percent, span_ms};
 use ellie_api::request::StrategyChange;
+use ellie_api::stats::Strategies;
 use ellie_api::{Health, Instance, Resolved, Service, ServiceDetail, Services, Stats};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -272,52 +274,62 @@ pub(super) fn health(ctx: &Context, args: &HealthArgs) -> Result<()> {
         return Ok(());
     }
     let health: Health = client.get("/services/health")?;
-    ctx.out.print_one(&health, |h| h.status.to_string(), |text| {
-        let style = style_of(health.status.as_str());
-        let (s, i) = (&health.summary, &health.summary.instances);
-        let _ = writeln!(
-            text,
-            "{style}{}{style:#}  {} services: {} healthy, {} degraded, {} unhealthy  {} instances: {} healthy",
-            health.status, s.total, s.healthy, s.degraded, s.unhealthy, i.total, i.healthy
-        );
-        if health.services.is_empty() {
-            return;
-        }
-        text.push('\n');
-        let columns = [
-            Column("SERVICE", Left),
-            Column("STATUS", Left),
-            Column("HEALTHY", Right),
-            Column("DEGRADED", Right),
-            Column("UNHEALTHY", Right),
-            Column("NEEDS", Flexible),
-        ];
-        let rows: Vec<_> = health
-            .services
-            .iter()
-            .map(|(name, h)| {
-                let number = |n: usize| Cell::from(n.to_string());
-                let needs: Vec<String> = h
-                    .dependencies
-                    .iter()
-                    .map(|(d, up)| match up {
-                        Some(true) => d.clone(),
-                        Some(false) => format!("{d} (down)"),
-                        None => format!("{d} (unknown)"),
-                    })
-                    .collect();
-                vec![
-                    Cell::styled(name, BOLD),
-                    status(h.status.as_str()),
-                    number(h.healthy),
-                    number(h.degraded),
-                    number(h.unhealthy),
-                    needs.join(", ").into(),
-                ]
-            })
-            .collect();
-        text.push_str(&ctx.out.table(&columns, &rows));
-    })?;
+    ctx.out.print_one(
+        &health,
+        |h| h.status.to_string(),
+        |text| {
+            let style = style_of(health.status.as_str());
+            let (s, i) = (&health.summary, &health.summary.instances);
+            let _ = writeln!(
+                text,
+                "{style}{}{style:#}  {}: {} healthy, {} degraded, {} unhealthy  {}: {} healthy",
+                health.status,
+                count(s.total, "service"),
+                s.healthy,
+                s.degraded,
+                s.unhealthy,
+                count(i.total, "instance"),
+                i.healthy
+            );
+            if health.services.is_empty() {
+                return;
+            }
+            text.push('\n');
+            let columns = [
+                Column("SERVICE", Left),
+                Column("STATUS", Left),
+                Column("HEALTHY", Right),
+                Column("DEGRADED", Right),
+                Column("UNHEALTHY", Right),
+                Column("NEEDS", Flexible),
+            ];
+            let rows: Vec<_> = health
+                .services
+                .iter()
+                .map(|(name, h)| {
+                    let number = |n: usize| Cell::from(n.to_string());
+                    let needs: Vec<String> = h
+                        .dependencies
+                        .iter()
+                        .map(|(d, up)| match up {
+                            Some(true) => d.clone(),
+                            Some(false) => format!("{d} (down)"),
+                            None => format!("{d} (unknown)"),
+                        })
+                        .collect();
+                    vec![
+                        Cell::styled(name, BOLD),
+                        status(h.status.as_str()),
+                        number(h.healthy),
+                        number(h.degraded),
+                        number(h.unhealthy),
+                        needs.join(", ").into(),
+                    ]
+                })
+                .collect();
+            text.push_str(&ctx.out.table(&columns, &rows));
+        },
+    )?;
     if health.status == ellie_api::Status::Unhealthy {
         let sick = health.services.iter().find(|(_, h)| h.status == ellie_api::Status::Unhealthy);
         let hint = sick.map_or_else(|| "ellie services".into(), |(name, _)| format!("ellie why {name}"));
@@ -341,115 +353,162 @@ fn dependencies(all: &std::collections::BTreeMap<String, Option<bool>>) -> Strin
 
 pub(super) fn strategy(ctx: &Context, args: &StrategyArgs) -> Result<()> {
     let client = ctx.client()?;
-    if let Some(strategy) = &args.strategy {
-        let body = StrategyChange { strategy: Some(strategy.clone()), service: args.service.clone() };
-        client.send(&Method::PUT, "/load-balancer/strategy", Some(&body)).map_err(|error| {
-            match error.code {
-                Code::Failed => error.try_("ellie strategy --help    # the five there are"),
-                _ => error,
+    let service = args.service.as_deref();
+    let all: Strategies = match args.strategy {
+        Some(Switch(None)) if service.is_none() => {
+            return Err(Error::new(Code::Usage, "`default` is for one service: the strategy of all others")
+                .try_("ellie strategy default --service NAME"));
+        }
+        Some(Switch(strategy)) => {
+            let strategy = strategy.map(|strategy| strategy.as_str().to_owned());
+            let body = StrategyChange { strategy, service: args.service.clone() };
+            client.call(&Method::PUT, "/load-balancer/strategy", Some(&body))?
+        }
+        None => client.get("/load-balancer/strategy")?,
+    };
+    let line = |service: Option<&str>, strategy: &str| StrategyLine {
+        service: service.map(str::to_owned),
+        strategy: strategy.to_owned(),
+    };
+    let of_all = line(None, &all.strategy);
+    let own = all.services.iter().map(|(name, strategy)| line(Some(name), strategy));
+    let table = |text: &mut String, lines: &[StrategyLine]| {
+        let row = |l: &StrategyLine| {
+            vec![l.service.as_deref().unwrap_or("(all others)").into(), l.strategy.clone().into()]
+        };
+        let rows: Vec<Vec<Cell>> = lines.iter().map(row).collect();
+        text.push_str(&ctx.out.table(&[Column("SERVICE", Left), Column("STRATEGY", Left)], &rows));
+    };
+    let name = |l: &StrategyLine| l.strategy.clone();
+    let Some(service) = service else {
+        let lines: Vec<_> = std::iter::once(of_all).chain(own).collect();
+        return ctx.out.print(&all, &lines, name, |text| table(text, &lines));
+    };
+    let is_registered = match client.get::<ServiceDetail>(&format!("/services/{}", segment(service))) {
+        Ok(_) => true,
+        // A strategy may be set before there is a service; what was not set is not there.
+        Err(error) if error.code == Code::NotFound => {
+            if args.strategy.is_none() && !all.services.contains_key(service) {
+                return Err(error);
             }
-        })?;
-    }
-    let stats: Stats = client.get("/services/stats")?;
-    let balancer = &stats.load_balancer;
-    let own = balancer.services.iter().filter(|(name, s)| {
-        args.service.as_ref().map_or(s.strategy != balancer.strategy, |service| service == *name)
-    });
-    let mut lines = vec![("*".to_owned(), balancer.strategy.clone())];
-    lines.extend(own.map(|(name, s)| (name.clone(), s.strategy.clone())));
-    let whole: std::collections::BTreeMap<_, _> = lines.iter().cloned().collect();
-    ctx.out.print(
-        &whole,
-        &lines,
-        |(_, strategy)| strategy.clone(),
-        |text| {
-            let rows: Vec<Vec<Cell>> = lines
-                .iter()
-                .map(|(name, strategy)| {
-                    vec![
-                        if name == "*" { "(all others)".into() } else { name.clone().into() },
-                        strategy.clone().into(),
-                    ]
-                })
-                .collect();
-            text.push_str(&ctx.out.table(&[Column("SERVICE", Left), Column("STRATEGY", Left)], &rows));
-        },
-    )
+            false
+        }
+        Err(error) => return Err(error),
+    };
+    let its = all.services.get(service).unwrap_or(&all.strategy);
+    let its = line(Some(service), its);
+    ctx.out.print_one(&its, name, |text| {
+        table(text, std::slice::from_ref(&its));
+        if !is_registered {
+            let _ = writeln!(text, "{DIM}{service} is not registered yet; it holds once it is{DIM:#}");
+        }
+    })
+}
+
+/// A strategy in force, of all services that have none of their own or of one.
+#[derive(serde::Serialize)]
+struct StrategyLine {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<String>,
+    strategy: String,
 }
 
 pub(super) fn stats(ctx: &Context) -> Result<()> {
     let stats: Stats = ctx.client()?.get("/services/stats")?;
-    ctx.out.print_one(&stats, |s| s.registry.index.to_string(), |text| {
-        let (r, h, g) = (&stats.registry, &stats.health_checks, &stats.gateway);
-        let mut line = |name: &str, value: String| {
-            let room = ctx.out.width().map_or(usize::MAX, |w| w.saturating_sub(15).max(20));
-            for (i, part) in wrap(&value, room).iter().enumerate() {
-                let _ = writeln!(text, "{BOLD}{:<15}{BOLD:#}{part}", if i == 0 { name } else { "" });
+    ctx.out.print_one(
+        &stats,
+        |s| s.registry.index.to_string(),
+        |text| {
+            let (r, h, g) = (&stats.registry, &stats.health_checks, &stats.gateway);
+            let mut line = |name: &str, value: String| {
+                let room = ctx.out.width().map_or(usize::MAX, |w| w.saturating_sub(15).max(20));
+                for (i, part) in wrap(&value, room).iter().enumerate() {
+                    let _ = writeln!(text, "{BOLD}{:<15}{BOLD:#}{part}", if i == 0 { name } else { "" });
+                }
+            };
+            line(
+                "registry",
+                format!(
+                    "{}, {} ({} healthy, {} degraded, {} unhealthy), {} routable; index {}; {}",
+                    count(r.services, "service"),
+                    count(r.instances.total, "instance"),
+                    r.instances.healthy,
+                    r.instances.degraded,
+                    r.instances.unhealthy,
+                    r.routable,
+                    r.index,
+                    r.store
+                ),
+            );
+            if let Some(since) = &r.expiry_paused {
+                line("", format!("lease expiry is paused since {}: a mass expiry was stopped", ago(since)));
             }
-        };
-        line(
-            "registry",
-            format!(
-                "{} services, {} instances ({} healthy, {} degraded, {} unhealthy), {} routable; index {}; {}",
-                r.services, r.instances.total, r.instances.healthy, r.instances.degraded, r.instances.unhealthy,
-                r.routable, r.index, r.store
-            ),
-        );
-        if let Some(since) = &r.expiry_paused {
-            line("", format!("lease expiry is paused since {}: a mass expiry was stopped", ago(since)));
-        }
-        let took = h.mean_took_ms.map_or_else(String::new, |ms| format!(", {} on average", millis(ms)));
-        line(
-            "health checks",
-            format!("{} scheduled, {} in flight, {} done, {} failed{took}", h.scheduled, h.in_flight, h.completed, h.failed),
-        );
-        let answers: Vec<String> = g.responses.iter().filter(|(_, n)| **n > 0).map(|(class, n)| format!("{n} × {class}")).collect();
-        line(
-            "gateway",
-            format!(
-                "{} routes, {} requests ({}), {} in flight, {} connections, {} retries, {} rate limited",
-                g.routes, g.requests, if answers.is_empty() { "no answers".into() } else { answers.join(", ") },
-                g.in_flight, g.connections, g.retries, g.rate_limited
-            ),
-        );
-        line("load balancer", stats.load_balancer.strategy.clone());
-        let columns = [
-            Column("SERVICE", Left),
-            Column("INSTANCE", Flexible),
-            Column("IN FLIGHT", Right),
-            Column("OK", Right),
-            Column("FAILED", Right),
-            Column("TIMEOUT", ExtraRight),
-            Column("LATENCY", Right),
-            Column("FAILING", Right),
-            Column("EJECTED", Right),
-        ];
-        let mut rows = Vec::new();
-        for (name, service) in &stats.load_balancer.services {
-            for (id, i) in &service.instances {
-                rows.push(vec![
-                    Cell::styled(name, BOLD),
-                    id.clone().into(),
-                    i.in_flight.to_string().into(),
-                    i.successes.to_string().into(),
-                    i.failures.to_string().into(),
-                    i.timeouts.to_string().into(),
-                    i.latency_ms.map_or_else(String::new, millis).into(),
-                    percent(i.failure_rate).into(),
-                    i.ejected_for.map_or_else(String::new, span_ms).into(),
-                ]);
-            }
-        }
-        if !rows.is_empty() {
-            let _ = write!(text, "\n{}", ctx.out.table(&columns, &rows));
-        }
-        if !stats.circuit_breaker.is_empty() {
-            let breakers: Vec<ellie_api::Breaker> = stats
-                .circuit_breaker
+            let took = h.mean_took_ms.map_or_else(String::new, |ms| format!(", {} on average", millis(ms)));
+            line(
+                "health checks",
+                format!(
+                    "{} scheduled, {} in flight, {} done, {} failed{took}",
+                    h.scheduled, h.in_flight, h.completed, h.failed
+                ),
+            );
+            let answers: Vec<String> = g
+                .responses
                 .iter()
-                .map(|(name, b)| ellie_api::Breaker { name: Some(name.clone()), ..b.clone() })
+                .filter(|(_, n)| **n > 0)
+                .map(|(class, n)| format!("{n} × {class}"))
                 .collect();
-            let _ = write!(text, "\n{}", super::breakers::table(ctx, &breakers));
-        }
-    })
+            line(
+                "gateway",
+                format!(
+                    "{}, {} ({}), {} in flight, {}, {} retried, {} rate limited",
+                    count(g.routes, "route"),
+                    count(g.requests, "request"),
+                    if answers.is_empty() { "no answers".into() } else { answers.join(", ") },
+                    g.in_flight,
+                    count(g.connections, "connection"),
+                    g.retries,
+                    g.rate_limited
+                ),
+            );
+            line("load balancer", stats.load_balancer.strategy.clone());
+            let columns = [
+                Column("SERVICE", Left),
+                Column("INSTANCE", Flexible),
+                Column("IN FLIGHT", Right),
+                Column("OK", Right),
+                Column("FAILED", Right),
+                Column("TIMEOUT", ExtraRight),
+                Column("LATENCY", Right),
+                Column("FAILING", Right),
+                Column("EJECTED", Right),
+            ];
+            let mut rows = Vec::new();
+            for (name, service) in &stats.load_balancer.services {
+                for (id, i) in &service.instances {
+                    rows.push(vec![
+                        Cell::styled(name, BOLD),
+                        id.clone().into(),
+                        i.in_flight.to_string().into(),
+                        i.successes.to_string().into(),
+                        i.failures.to_string().into(),
+                        i.timeouts.to_string().into(),
+                        i.latency_ms.map_or_else(String::new, millis).into(),
+                        percent(i.failure_rate).into(),
+                        i.ejected_for.map_or_else(String::new, span_ms).into(),
+                    ]);
+                }
+            }
+            if !rows.is_empty() {
+                let _ = write!(text, "\n{}", ctx.out.table(&columns, &rows));
+            }
+            if !stats.circuit_breaker.is_empty() {
+                let breakers: Vec<ellie_api::Breaker> = stats
+                    .circuit_breaker
+                    .iter()
+                    .map(|(name, b)| ellie_api::Breaker { name: Some(name.clone()), ..b.clone() })
+                    .collect();
+                let _ = write!(text, "\n{}", super::breakers::table(ctx, &breakers));
+            }
+        },
+    )
 }

@@ -54,6 +54,7 @@ fn every_line_of_the_reference_is_understood() {
         "ellie stats",
         "ellie strategy",
         "ellie strategy round-robin --service users",
+        "ellie strategy default --service users",
         "ellie health users",
         "ellie run --name web --port 8000 -- python3 -m http.server 8000",
         "ellie up Procfile --ephemeral --quiet",

@@ -11,7 +11,7 @@ use std::io;
 use std::path::Path;
 
 pub(super) fn run(ctx: &Context, args: &TokenArgs) -> Result<()> {
-    let dir = ctx.data_dir();
+    let dir = ctx.data_dir()?;
     match &args.command {
         TokenCommand::Create { name, scope, ttl, force } => {
             if *force {

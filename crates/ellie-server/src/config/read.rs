@@ -74,7 +74,7 @@ impl Findings {
         {
             return format!("unknown key here; it belongs to [{other}]");
         }
-        let mut all: Vec<&str> = here.collect();
+        let mut all: Vec<&str> = here.filter(|key| !key.is_empty()).collect();
         all.sort_unstable();
         all.dedup();
         format!("unknown key; the keys here are {}", all.join(", "))

@@ -1,7 +1,7 @@
 //! What stands between the gateway's clients and a service: its breaker, its routes, their limits.
 
 use super::{Facts, breaker_next, finding, methods, missing_tags};
-use crate::say::{percent, span_ms};
+use crate::say::{count, percent, span_ms};
 use ellie_api::ui::{Finding, Level};
 use ellie_api::{BreakerState, Instance, Route};
 
@@ -12,9 +12,9 @@ pub(super) fn breaker(f: &Facts, hints: &mut Vec<String>) -> Finding {
     };
     let c = &b.config;
     let counted = format!(
-        "{} failures of {} calls in the last {} ({})",
-        b.failures,
-        b.calls,
+        "{} of {} in the last {} ({})",
+        count(b.failures, "failure"),
+        count(b.calls, "call"),
         span_ms(c.monitoring_period),
         percent(b.failure_rate)
     );

@@ -6,7 +6,7 @@ pub(crate) mod provided;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use crate::say::{ago, clock, left_ms, millis, percent, span, span_ms, until};
+use crate::say::{ago, clock, count, left_ms, millis, percent, span, span_ms, until};
 use ellie_api::health::NamedHealth;
 use ellie_api::instance::Mark;
 use ellie_api::provider::Provider;
@@ -95,7 +95,11 @@ pub(crate) fn report(f: &Facts, id: Option<&str>) -> Report {
         ),
         (Some(id), 0, _) => format!("{name} {id} gets no traffic{asked}"),
         (Some(id), ..) => format!("{name} {id} is discoverable and gets traffic{asked}"),
+        (None, 0, _) if total == 1 => {
+            format!("{name} is not routable: its only instance{asked} gets no traffic")
+        }
         (None, 0, _) => format!("{name} is not routable: none of its {total} instances{asked} gets traffic"),
+        (None, _, _) if total == 1 => format!("{name} is routable: its only instance{asked} gets traffic"),
         (None, n, _) => format!("{name} is routable: {n} of {total} instances{asked} get traffic"),
     };
     if hints.is_empty() {
@@ -140,12 +144,16 @@ fn service(f: &Facts, hints: &mut Vec<String>) -> Vec<Finding> {
         Level::Ok,
         "registered",
         format!(
-            "{} instances: {} healthy, {} degraded, {} unhealthy",
-            d.total, d.healthy, d.degraded, d.unhealthy
+            "{}: {} healthy, {} degraded, {} unhealthy",
+            count(d.total, "instance"),
+            d.healthy,
+            d.degraded,
+            d.unhealthy
         ),
     )];
     match d.level.as_str() {
-        "degraded" => findings.push(finding(
+        // With none there it says nothing but that the healthy are few.
+        "degraded" if d.degraded > 0 => findings.push(finding(
             Level::Warning,
             "level",
             "fewer than half are healthy, so degraded instances get traffic too",
@@ -163,7 +171,7 @@ fn service(f: &Facts, hints: &mut Vec<String>) -> Vec<Finding> {
         let mut found = finding(
             level,
             "tags",
-            format!("{matching} of {} instances have {}", d.instances.len(), f.tags.join(" and ")),
+            format!("{matching} of {} have {}", count(d.instances.len(), "instance"), f.tags.join(" and ")),
         );
         if matching == 0 {
             let mut all: Vec<&str> =

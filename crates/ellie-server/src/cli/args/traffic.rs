@@ -3,6 +3,7 @@
 use super::instance::Note;
 use super::value::{duration, pair, rate};
 use clap::{Args, Subcommand};
+use ellie_policy::balance::Strategy;
 use std::time::Duration;
 
 #[derive(Debug, Args)]
@@ -119,9 +120,25 @@ pub(crate) struct TestRouteArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct StrategyArgs {
-    /// round_robin, least_connections, weighted_round_robin, random or health_based
-    pub(crate) strategy: Option<String>,
+    /// round_robin, least_connections, weighted_round_robin, random or health_based; with --service also `default`, the
+    /// one of all others
+    #[arg(value_parser = switch)]
+    pub(crate) strategy: Option<Switch>,
     /// For this service alone
     #[arg(long)]
     pub(crate) service: Option<String>,
+}
+
+/// A strategy, or the one of all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Switch(pub(crate) Option<Strategy>);
+
+fn switch(text: &str) -> Result<Switch, String> {
+    match text {
+        "default" => Ok(Switch(None)),
+        _ => text.parse().map(|strategy| Switch(Some(strategy))).map_err(|_| {
+            let names: Vec<&str> = Strategy::ALL.iter().map(|strategy| strategy.as_str()).collect();
+            format!("a strategy is one of {}, or `default` for a service", names.join(", "))
+        }),
+    }
 }
