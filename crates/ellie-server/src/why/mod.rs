@@ -171,7 +171,7 @@ fn service(f: &Facts, hints: &mut Vec<String>) -> Vec<Finding> {
         let mut found = finding(
             level,
             "tags",
-            format!("{matching} of {} have {}", count(d.instances.len(), "instance"), f.tags.join(" and ")),
+            format!("{matching} of {} instances have {}", d.instances.len(), f.tags.join(" and ")),
         );
         if matching == 0 {
             let mut all: Vec<&str> =
