@@ -17,6 +17,7 @@ mod route_test;
 mod routes;
 mod run;
 mod serve;
+mod strategy;
 mod table;
 mod token;
 mod why;
@@ -83,7 +84,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Command::Events(args) => events::events(&ctx, args),
         Command::Watch(args) => events::watch(&ctx, args),
         Command::Stats => list::stats(&ctx),
-        Command::Strategy(args) => list::strategy(&ctx, args),
+        Command::Strategy(args) => strategy::run(&ctx, args),
         Command::Health(args) => list::health(&ctx, args),
         Command::Run(args) => return run::run(&ctx, args),
         Command::Up(args) => processes::up(&ctx, args),
