@@ -3,13 +3,17 @@
 use crate::Failure;
 use bollard::errors::Error;
 use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
+use bytes::Bytes;
+use ellie_core::model::excerpt;
 use futures_util::future::BoxFuture;
 use http::header::HOST;
 use http::{HeaderValue, Method, Request, Response};
+use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::{Body, Incoming};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use serde::de::DeserializeOwned;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -21,6 +25,9 @@ use tokio::net::{TcpStream, UnixStream};
 
 /// Until a daemon has answered; it works in memory, so a longer silence is a fault.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The longest listing that is read, in bytes: some ten thousands of tasks.
+const LONGEST: usize = 256 << 20;
 
 /// Where a daemon answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,6 +140,24 @@ impl Daemon {
         Failure(format!("{}: {text}{hint}", self.endpoint))
     }
 
+    /// What the daemon answers at `path`, for what its API tells more of than the types of the calls know.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        let failed = |e: &dyn fmt::Display| Failure(format!("{}: {path}: {e}", self.endpoint));
+        let request = Request::get(path).body(Empty::<Bytes>::new()).map_err(|e| failed(&e))?;
+        let asked = async {
+            let response = self.send(request).await.map_err(|e| self.failure(&e))?;
+            let status = response.status();
+            let body = Limited::new(response.into_body(), LONGEST).collect().await.map_err(|e| failed(&e))?;
+            Ok((status, body.to_bytes()))
+        };
+        let (status, body) =
+            tokio::time::timeout(TIMEOUT, asked).await.map_err(|_| failed(&"no answer in time"))??;
+        if !status.is_success() {
+            return Err(failed(&format!("{status}: {}", excerpt(&String::from_utf8_lossy(&body)))));
+        }
+        serde_json::from_slice(&body).map_err(|e| failed(&e))
+    }
+
     async fn send<B>(&self, request: Request<B>) -> io::Result<Response<Incoming>>
     where
         B: Body + Send + Unpin + 'static,
@@ -219,7 +244,6 @@ fn pem(path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
     use http_body_util::Full;
 
     #[test]

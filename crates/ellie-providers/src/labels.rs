@@ -19,6 +19,8 @@ pub enum Address {
     Container,
     /// The host's, with the port published there.
     Published,
+    /// The one virtual address of a service of Swarm, behind which Swarm chooses among its tasks.
+    Vip,
 }
 
 impl Address {
@@ -28,6 +30,7 @@ impl Address {
         match self {
             Self::Container => "container",
             Self::Published => "published",
+            Self::Vip => "vip",
         }
     }
 }
@@ -116,10 +119,11 @@ fn one(out: &mut Labels, check: &mut CheckDraft, prefix: &str, key: &str, value:
         },
         "network" if prefix == "ellie." => out.network = text(),
         "address" if prefix == "ellie." => match value.to_ascii_lowercase().as_str() {
-            "container" => out.address = Some(Address::Container),
+            "container" | "task" => out.address = Some(Address::Container),
             "published" => out.address = Some(Address::Published),
+            "vip" => out.address = Some(Address::Vip),
             _ => {
-                let message = format!("`{}` is not container or published", excerpt(value));
+                let message = format!("`{}` is not container, task, published or vip", excerpt(value));
                 faults.push(Fault::new(label, message));
             }
         },

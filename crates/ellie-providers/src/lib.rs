@@ -12,6 +12,7 @@ pub mod endpoint;
 mod labels;
 pub mod runner;
 mod sink;
+pub mod swarm;
 
 pub use labels::Address;
 pub use sink::{Failure, Note, Provider, Refusal, Set, Severity, Sink, Target};

@@ -99,7 +99,7 @@ pub struct Note {
 }
 
 /// The complete set of a provider. Of two offers with the same service and id the first holds.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Set {
     offers: BTreeMap<(ServiceName, InstanceId), Offer>,
     notes: Vec<Note>,
@@ -116,6 +116,12 @@ impl Set {
             }
             Entry::Occupied(taken) => Err(taken.get().registration.clone()),
         }
+    }
+
+    /// Its instances and its notes.
+    #[cfg(test)]
+    pub(crate) fn parts(self) -> (Vec<Offer>, Vec<Note>) {
+        (self.offers.into_values().collect(), self.notes)
     }
 
     /// Adds a note.

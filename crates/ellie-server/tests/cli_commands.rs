@@ -72,6 +72,13 @@ fn an_instance_from_registration_to_removal() {
 fn exit_codes_say_what_kind_of_failure_it_was() {
     let ellie = Ellie::start();
     assert_eq!(code(&ellie.cli(&["health"])), 0);
+    // Of ellie alone, even where nothing of its services works.
+    let nothing = json!({ "name": "down", "id": "d1", "host": "127.0.0.1", "port": 9 });
+    assert_eq!(ellie.post("/services", &nothing).status, 201);
+    wait_until("a verdict on the service", || code(&ellie.cli(&["health"])) == 1);
+    assert!(ellie.cli(&["health", "--self"]).success().stdout.contains("is healthy"));
+    assert_eq!(code(&ellie.cli(&["health", "--self", "down"])), 2);
+    assert_eq!(ellie.delete("/services/down/instances/d1").status, 204);
     assert_eq!(code(&ellie.cli(&["frobnicate"])), 2);
     assert_eq!(code(&ellie.cli(&["register", "users", "--port", "70000"])), 2);
     assert_eq!(code(&ellie.cli(&["instances", "nobody"])), 4);

@@ -7,6 +7,7 @@ mod world;
 
 pub use translate::{Settings as Translation, Verdict, translate};
 pub use watch::Docker;
+pub(crate) use watch::own_networks;
 
 use crate::endpoint::{Endpoint, Tls};
 use std::time::Duration;

@@ -231,6 +231,10 @@ impl<'a> Facts<'a> {
                 let host = self.own_address(labels, &mut doubts)?;
                 Ok((host, port, doubts))
             }
+            Address::Vip => {
+                let message = "a container has no virtual address, only a service of Swarm has";
+                Err(Fault::new("ellie.address", message))
+            }
         }
     }
 

@@ -136,7 +136,7 @@ fn doubt(event: &EventMessage) -> Option<(&str, Doubt)> {
 }
 
 /// The ids of the networks that ellie is on, where it runs in a container of this daemon itself.
-async fn own_networks(api: &Api) -> BTreeSet<String> {
+pub(crate) async fn own_networks(api: &Api) -> BTreeSet<String> {
     let Ok(hostname) = tokio::fs::read_to_string("/etc/hostname").await else { return BTreeSet::new() };
     let hostname = hostname.trim();
     // Without a name of its own a container is called by its id.

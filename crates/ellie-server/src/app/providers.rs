@@ -7,6 +7,7 @@ use ellie_core::model::Offer;
 use ellie_core::{Now, Source};
 use ellie_providers::docker::{self, Docker};
 use ellie_providers::runner::{self, Handle, supervise};
+use ellie_providers::swarm::{self, Swarm};
 use ellie_providers::{Failure, Provider, Refusal, Target};
 use futures_util::future::BoxFuture;
 use std::any::Any;
@@ -130,6 +131,16 @@ fn wanted(resolved: &Resolved) -> Vec<Wanted> {
             is_same: |with, next| with.downcast_ref() == next.providers.docker.as_ref(),
             provider: Arc::new(Docker::new(docker.settings.clone())),
             settings: runner::Settings { max_stale: docker.max_stale, ..runner::Settings::default() },
+        });
+    }
+    if let Some(swarm) = &resolved.providers.swarm {
+        wanted.push(Wanted {
+            name: swarm::NAME,
+            endpoint: swarm.settings.endpoint.to_string(),
+            with: Box::new(swarm.clone()),
+            is_same: |with, next| with.downcast_ref() == next.providers.swarm.as_ref(),
+            provider: Arc::new(Swarm::new(swarm.settings.clone())),
+            settings: runner::Settings { max_stale: swarm.max_stale, ..runner::Settings::default() },
         });
     }
     wanted

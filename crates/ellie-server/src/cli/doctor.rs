@@ -141,15 +141,17 @@ fn providers(ctx: &Context, resolved: Option<&Resolved>, up: bool, found: &mut F
         }
         return Ok(());
     }
-    let configured =
-        resolved.and_then(|r| r.providers.docker.as_ref()).map(|docker| &docker.settings.endpoint);
-    if let Some(Endpoint::Unix(path)) = configured {
+    let providers = resolved.map(|r| &r.providers);
+    let docker = providers.and_then(|p| p.docker.as_ref()).map(|docker| &docker.settings.endpoint);
+    let swarm = providers.and_then(|p| p.swarm.as_ref()).map(|swarm| &swarm.settings.endpoint);
+    for (name, endpoint) in [("docker", docker), ("swarm", swarm)] {
+        let Some(Endpoint::Unix(path)) = endpoint else { continue };
         match access(path.as_path(), AccessFlags::R_OK | AccessFlags::W_OK) {
-            Ok(()) => found.add(Level::Ok, "providers", format!("docker: {} can be used", path.display())),
+            Ok(()) => found.add(Level::Ok, "providers", format!("{name}: {} can be used", path.display())),
             Err(why) => found.add(
                 Level::Problem,
                 "providers",
-                format!("docker: {} can't be used: {}", path.display(), why.desc()),
+                format!("{name}: {} can't be used: {}", path.display(), why.desc()),
             ),
         };
     }

@@ -267,6 +267,11 @@ pub(super) fn health(ctx: &Context, args: &HealthArgs) -> Result<()> {
         }
         return Ok(());
     }
+    if args.own {
+        let health: ellie_api::health::OwnHealth = client.get("/health")?;
+        let text = format!("ellie {} is {}, for {} s\n", health.version, health.status, health.uptime);
+        return ctx.out.print_one(&health, |h| h.status.to_string(), |out| out.push_str(&text));
+    }
     let health: Health = client.get("/services/health")?;
     ctx.out.print_one(
         &health,

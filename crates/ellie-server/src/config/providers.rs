@@ -1,4 +1,4 @@
-//! `[providers.docker]`: what else tells of services.
+//! `[providers.docker]` and `[providers.swarm]`: what else tells of services.
 
 use super::origin::Origin;
 use super::parse;
@@ -7,7 +7,7 @@ use super::read::{Findings, Section};
 use super::resolve::under;
 use ellie_core::model::excerpt;
 use ellie_providers::endpoint::{Endpoint, Tls};
-use ellie_providers::{Address, docker};
+use ellie_providers::{Address, docker, swarm};
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,6 +16,8 @@ use std::time::Duration;
 pub struct Providers {
     /// `[providers.docker]`, where enabled.
     pub docker: Option<Provider<docker::Settings>>,
+    /// `[providers.swarm]`, where enabled.
+    pub swarm: Option<Provider<swarm::Settings>>,
 }
 
 /// One provider.
@@ -32,9 +34,14 @@ const SHORTEST: Duration = Duration::from_secs(1);
 
 pub(super) fn read(layers: &[&Table], out: &mut Findings, base: Option<&Path>) -> Providers {
     let mut s = Section::of(layers, "providers", out);
-    let docker = docker(s.below("docker"), base);
+    let mut docker = docker(s.below("docker"), base);
+    let swarm = swarm(s.below("swarm"), base);
     s.finish();
-    Providers { docker }
+    if let Some(docker) = &mut docker {
+        // The containers of its tasks, which would be registered twice.
+        docker.settings.translation.skip_swarm = swarm.is_some();
+    }
+    Providers { docker, swarm }
 }
 
 fn docker(mut s: Section<'_>, base: Option<&Path>) -> Option<Provider<docker::Settings>> {
@@ -54,8 +61,24 @@ fn docker(mut s: Section<'_>, base: Option<&Path>) -> Option<Provider<docker::Se
     enabled.then_some(Provider { settings, max_stale })
 }
 
+fn swarm(mut s: Section<'_>, base: Option<&Path>) -> Option<Provider<swarm::Settings>> {
+    let enabled = s.get("enabled", false, parse::boolean);
+    let (endpoint, tls) = daemon(&mut s, base);
+    let refresh = s.get("refresh", Duration::from_secs(2), parse::duration(SHORTEST));
+    let max_stale = s.get("max_stale", None, parse::duration_or_never(SHORTEST));
+    let address = address(&s.get("address", "task".to_owned(), one_of(&["task", "published", "vip"])));
+    let network = s.opt("network", parse::some_text);
+    s.finish();
+    let settings = swarm::Settings { endpoint: endpoint?, tls, refresh, address, network };
+    enabled.then_some(Provider { settings, max_stale })
+}
+
 fn address(text: &str) -> Address {
-    if text == Address::Published.as_str() { Address::Published } else { Address::Container }
+    match text {
+        "published" => Address::Published,
+        "vip" => Address::Vip,
+        _ => Address::Container,
+    }
 }
 
 /// Where the daemon answers, and how both prove who they are.

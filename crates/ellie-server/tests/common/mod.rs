@@ -13,6 +13,7 @@
 //! a hang into a message.
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "each test binary uses the part it needs")]
 
+mod docker;
 mod http;
 mod nginx;
 mod peers;
@@ -21,6 +22,7 @@ mod processes;
 mod tls;
 mod upstream;
 
+pub use docker::{Daemon, IMAGE, with_docker};
 pub use http::{Answer, request};
 pub use nginx::Nginx;
 pub use peers::{Peer, free_port, peer, text_of};

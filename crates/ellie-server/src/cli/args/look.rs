@@ -67,6 +67,9 @@ pub(crate) struct WhyArgs {
 pub(crate) struct HealthArgs {
     /// One service [default: the whole system]
     pub(crate) name: Option<String>,
+    /// ellie itself, whatever its services do: for the check of a container
+    #[arg(long = "self", conflicts_with = "name")]
+    pub(crate) own: bool,
 }
 
 #[derive(Debug, Args)]

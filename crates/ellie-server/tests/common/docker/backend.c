@@ -3,6 +3,7 @@
  *   backend          serves on $PORT (8080): /health says healthy or not, /slow answers after ?ms, all else at once
  *                    with "$NAME $HOSTNAME".
  *   backend check    asks its own /health; for HEALTHCHECK.
+ *   backend help     ends well.
  *   backend sick     makes /health answer 503 from now on, backend well takes it back.
  *
  * SIGTERM: it goes on serving for $LINGER milliseconds, then accepts no more, finishes what it has begun, and ends. */
@@ -111,6 +112,7 @@ static int check(void) {
 
 int main(int argc, char **argv) {
     const char *job = argc > 1 ? argv[1] : "serve";
+    if (!strcmp(job, "help")) return 0;
     if (!strcmp(job, "check")) return check();
     if (!strcmp(job, "sick")) return mknod(SICK, S_IFREG | 0644, 0) != 0;
     if (!strcmp(job, "well")) return unlink(SICK) != 0;
