@@ -268,7 +268,7 @@ impl ServerCertVerifier for TrustAnybody {
 /// Empty where the error says all there is.
 #[must_use]
 pub fn advice(error: &std::io::Error, host: &str) -> String {
-    use rustls::{AlertDescription as Alert, CertificateError as Certificate, Error, InvalidMessage};
+    use rustls::{CertificateError as Certificate, Error, InvalidMessage};
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     match tls {
         Some(Error::InvalidCertificate(Certificate::UnknownIssuer)) => {
@@ -287,11 +287,25 @@ pub fn advice(error: &std::io::Error, host: &str) -> String {
         Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
             "this port does not speak TLS; is the protocol `http`?".to_owned()
         }
-        Some(Error::AlertReceived(Alert::CertificateRequired)) => {
-            "the server asks for a client certificate (upstream_tls.client_cert)".to_owned()
-        }
+        Some(Error::AlertReceived(_)) => after_handshake(error).unwrap_or_default().to_owned(),
         _ => String::new(),
     }
+}
+
+/// The same for what a server says once the handshake is over for the client, as TLS 1.3 has it for certificates of
+/// clients: what to do about it, where that is known.
+#[must_use]
+pub fn after_handshake(error: &std::io::Error) -> Option<&'static str> {
+    // HTTP/2 hands on an error's text alone.
+    let said = error.to_string();
+    let alert = said.split("received fatal alert: ").nth(1)?;
+    if alert.starts_with("CertificateRequired") {
+        return Some("the server asks for a client certificate (upstream_tls.client_cert)");
+    }
+    ["UnknownCA", "BadCertificate", "CertificateExpired", "CertificateUnknown"]
+        .iter()
+        .any(|known| alert.starts_with(known))
+        .then_some("the server does not accept the client certificate (upstream_tls.client_cert)")
 }
 
 #[cfg(test)]
@@ -308,6 +322,15 @@ mod tests {
         let invalid = Client::new(options).unwrap_err();
         assert_eq!(invalid.0.iter().map(|f| f.field).collect::<Vec<_>>(), ["extra_roots", "server_name"]);
         assert!(invalid.to_string().starts_with("extra_roots: certificate 1 can't be used"));
+    }
+
+    #[test]
+    fn alerts_about_the_clients_certificate_say_what_to_set() {
+        use rustls::AlertDescription::{CertificateRequired, HandshakeFailure, UnknownCA};
+        let advice = |alert| after_handshake(&std::io::Error::other(rustls::Error::AlertReceived(alert)));
+        assert!(advice(CertificateRequired).unwrap().contains("asks for a client certificate"));
+        assert!(advice(UnknownCA).unwrap().contains("does not accept"));
+        assert_eq!(advice(HandshakeFailure), None);
     }
 
     #[test]

@@ -171,7 +171,8 @@ async fn try_on(
             Err(failed) => return Err(failed),
         }
     }
-    let tls = upstream.tls.then(|| worker.with_live(|live| live.upstream_tls.clone()));
+    // Not the thread's copy: whom to believe is in force at once.
+    let tls = upstream.tls.then(|| worker.shared.live.load().upstream_tls.clone());
     let left = times.deadline.saturating_duration_since(Instant::now());
     let mut connecting = pin!(connect(upstream, tls.as_ref(), connect_timeout.min(left)));
     let connected = poll_fn(|cx| match connecting.as_mut().poll(cx) {

@@ -85,6 +85,12 @@ fn tls_failure(error: &io::Error, host: &str, address: SocketAddr) -> Failure {
     io_failure(error, |text| format!("TLS handshake failed{colon}{advice}: {text} ({address})"))
 }
 
+/// The words for a connection that broke before `what`.
+pub(super) fn lost(error: &io::Error, what: &str) -> Failure {
+    let advice = ellie_tls::client::after_handshake(error).map(|a| format!("{a}: ")).unwrap_or_default();
+    io_failure(error, |text| format!("{advice}{text} before {what}"))
+}
+
 /// The words for an I/O error, and whose fault it is.
 pub(super) fn io_failure(error: &io::Error, say: impl FnOnce(&str) -> String) -> Failure {
     // The same numbers on every Unix; the standard library has no kind for them.

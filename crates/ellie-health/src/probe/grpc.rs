@@ -44,7 +44,7 @@ enum ServingStatus {
 /// A connection between probes. HTTP/2 has pings and settings to answer at any time, so a task runs for it.
 pub(crate) struct Client {
     sender: http2::SendRequest<Full<Bytes>>,
-    task: JoinHandle<()>,
+    task: JoinHandle<hyper::Result<()>>,
     opened: Instant,
 }
 
@@ -91,7 +91,11 @@ pub(super) async fn check(
         }
     }
     let mut client = Client::open(attempt).await?;
-    let reply = client.call(grpc, attempt).await.map_err(|lost| lost.failure)?;
+    let reply = match client.call(grpc, attempt).await {
+        Ok(reply) => reply,
+        // Who waits for an answer hears that the connection is gone; why it went is the connection's to say.
+        Err(lost) => return Err(client.why().await.unwrap_or(lost.failure)),
+    };
     Ok((judge(attempt, grpc, &reply), client.reusable(&reply)))
 }
 
@@ -108,9 +112,7 @@ impl Client {
             .await
             .map_err(|error| failure(&error))?;
         // Ends with the connection; its error reaches the call that suffers from it.
-        let task = tokio::spawn(async move {
-            let _ = connection.await;
-        });
+        let task = tokio::spawn(connection);
         Ok(Self { sender, task, opened })
     }
 
@@ -143,6 +145,17 @@ impl Client {
             }
         }
         Ok(reply)
+    }
+
+    /// Why the connection has ended, if it has.
+    async fn why(&mut self) -> Option<Failure> {
+        if !self.sender.is_closed() {
+            return None;
+        }
+        match (&mut self.task).await {
+            Ok(Err(error)) => Some(failure(&error)),
+            _ => None,
+        }
     }
 
     fn reusable(self, reply: &Reply) -> Option<Self> {
@@ -268,7 +281,7 @@ fn failure(error: &hyper::Error) -> Failure {
     while let Some(next) = cause.source() {
         cause = next;
         if let Some(io) = cause.downcast_ref::<std::io::Error>() {
-            return dial::io_failure(io, |text| format!("{text} before a gRPC answer"));
+            return dial::lost(io, "a gRPC answer");
         }
     }
     Failure::Remote(format!("no gRPC answer over HTTP/2: {cause}"))

@@ -191,7 +191,7 @@ fn failure(error: &hyper::Error) -> Failure {
         return Failure::Remote(format!("the answer is not HTTP: {error}"));
     }
     if let Some(error) = source(error) {
-        return dial::io_failure(error, |text| format!("{text} before a response"));
+        return dial::lost(error, "a response");
     }
     if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
         return Failure::Remote("connection closed before a response".into());

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Peer, free_port, peer, text_of, wait_until};
+use super::{Authority, Issued, Peer, free_port, peer, text_of, wait_until};
 
 /// One nginx that can be stopped and started again on the same port.
 pub struct Nginx {
@@ -11,6 +11,8 @@ pub struct Nginx {
     folder: PathBuf,
     peer: Option<Peer>,
     starts: u32,
+    /// What makes its port speak TLS.
+    tls: Option<String>,
     /// What it answers with, and the name of its folder.
     pub name: String,
     /// Where it listens, started or not.
@@ -20,11 +22,30 @@ pub struct Nginx {
 impl Nginx {
     /// Writes its configuration below `folder` and starts it; `None` where nginx is not installed.
     pub fn start(folder: &Path, name: &str) -> Option<Self> {
+        Self::start_with(folder, name, None)
+    }
+
+    /// Like [`Nginx::start`], speaking TLS with this certificate; it lets only those in that show one of `clients`,
+    /// where given.
+    pub fn start_tls(folder: &Path, name: &str, own: &Issued, clients: Option<&Authority>) -> Option<Self> {
+        let own_folder = folder.join(name);
+        std::fs::create_dir_all(&own_folder).expect("a folder for nginx");
+        let [cert, key] = own.write(&own_folder);
+        let mut tls = format!("ssl_certificate {}; ssl_certificate_key {};", cert.display(), key.display());
+        if let Some(authority) = clients {
+            let file = own_folder.join("clients.pem");
+            authority.write(&file);
+            tls += &format!(" ssl_client_certificate {}; ssl_verify_client on;", file.display());
+        }
+        Self::start_with(folder, name, Some(tls))
+    }
+
+    fn start_with(folder: &Path, name: &str, tls: Option<String>) -> Option<Self> {
         let program = peer("nginx", "nginx-light")?;
         let folder = folder.join(name);
         std::fs::create_dir_all(&folder).expect("a folder for nginx");
         let mut nginx =
-            Self { program, folder, peer: None, starts: 0, name: name.to_owned(), port: free_port() };
+            Self { program, folder, peer: None, starts: 0, tls, name: name.to_owned(), port: free_port() };
         nginx.start_again();
         Some(nginx)
     }
@@ -83,7 +104,8 @@ http {{
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
   keepalive_requests 1000000;
   server {{
-    listen 127.0.0.1:{port};
+    listen 127.0.0.1:{port}{ssl};
+    {tls}
     location = /health {{ default_type application/json; return 200 '{{\"status\":\"healthy\",\"version\":\"1.0.0\"}}'; }}
     location / {{ default_type text/plain; return 200 '{name}\\n'; }}
   }}
@@ -91,6 +113,8 @@ http {{
 ",
             log = self.log().display(),
             port = self.port,
+            ssl = if self.tls.is_some() { " ssl" } else { "" },
+            tls = self.tls.as_deref().unwrap_or_default(),
             name = self.name,
         )
     }
