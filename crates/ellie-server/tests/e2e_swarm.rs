@@ -160,6 +160,20 @@ fn a_rolling_update_costs_no_request() {
             let answer = request(ellie.gateway, "GET", "/users/x", &[], None).unwrap().text();
             assert!(answer.starts_with(name), "{answer}");
         }
+        // Of several networks the one that ellie is on.
+        daemon.docker(&["network", "create", "-d", "overlay", "a-first"]);
+        let networks = ["--network", "a-first", "--network", "app"];
+        create(
+            daemon,
+            "both",
+            &[&["-l", "service.name=both", "-l", "service.port=8080"][..], &networks].concat(),
+        );
+        let both = ellie.routable("both", 1)[0]["host"].as_str().unwrap().to_owned();
+        let own = daemon.docker(&["inspect", "-f", "{{.NetworkSettings.Networks.app.IPAddress}}", "ellie"]);
+        let subnet = |address: &str| address.rsplit_once('.').unwrap().0.to_owned();
+        assert_eq!(subnet(&both), subnet(&own));
+        daemon.docker(&["service", "rm", "both"]);
+
         // More, fewer, none.
         daemon.docker(&["service", "scale", "-d", "users=5"]);
         ellie.routable("users", 5);

@@ -55,6 +55,15 @@ struct Judge<'a> {
     service: &'a Service,
 }
 
+/// Tasks whose containers have the same labels.
+struct Alike<'a> {
+    /// Those, and the service's.
+    labels: &'a HashMap<String, String>,
+    tasks: &'a [&'a Task],
+    /// Whether these are what the service is now, not what an update replaces.
+    is_latest: bool,
+}
+
 /// An address and on which network it is.
 struct Candidate<'a> {
     name: &'a str,
@@ -76,7 +85,9 @@ impl Judge<'_> {
             let mut all: HashMap<String, String> =
                 of_container.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
             all.extend(self.service.spec.labels.clone().unwrap_or_default());
-            self.judge_alike(&all, tasks, running, set, &mut notes);
+            let is_latest = *of_container == ours(&self.service.spec.task_template);
+            let alike = Alike { labels: &all, tasks, is_latest };
+            self.judge_alike(&alike, running, set, &mut notes);
         }
         for note in notes {
             set.note(note);
@@ -84,16 +95,9 @@ impl Judge<'_> {
     }
 
     /// Judges tasks with the same labels, of all that are `running`.
-    fn judge_alike(
-        &self,
-        all: &HashMap<String, String>,
-        tasks: &[&Task],
-        running: &[&Task],
-        set: &mut Set,
-        notes: &mut BTreeSet<Note>,
-    ) {
+    fn judge_alike(&self, alike: &Alike<'_>, running: &[&Task], set: &mut Set, notes: &mut BTreeSet<Note>) {
         let spec = &self.service.spec;
-        let mut labels = labels::read(all);
+        let mut labels = labels::read(alike.labels);
         if !labels.is_wanted() {
             return;
         }
@@ -138,9 +142,14 @@ impl Judge<'_> {
             let withheld = running.iter().all(|task| task.desired_state > State::Running);
             let reason = withheld.then(|| "all its tasks are being stopped".to_owned());
             let offer = |_| (spec.name.as_str(), self.virtual_address(&labels, &mut doubts, reason));
-            tasks.first().map(offer).into_iter().collect()
+            // One for all of them, as the service says now.
+            running.first().filter(|_| alike.is_latest).map(offer).into_iter().collect()
         } else {
-            tasks.iter().map(|task| (task.id.as_str(), self.task(task, mode, &labels, &mut doubts))).collect()
+            alike
+                .tasks
+                .iter()
+                .map(|task| (task.id.as_str(), self.task(task, mode, &labels, &mut doubts)))
+                .collect()
         };
         for (id, offer) in offers {
             let subject = self.name_of(id);

@@ -380,6 +380,24 @@ fn what_belongs_to_nobody_is_refused() {
 }
 
 #[test]
+fn a_swarm_is_followed_beside_the_containers_that_are_not_its_tasks() {
+    let r = Given::file("[providers.docker]\nenabled = true\n[providers.swarm]\naddress = 'vip'\n").ok();
+    assert_eq!(r.providers.swarm, None);
+    assert!(!r.providers.docker.unwrap().settings.translation.skip_swarm);
+    let file = "[providers.docker]\nenabled = true\n[providers.swarm]\nenabled = true\nnetwork = 'app'\n";
+    let r = Given::file(file).env("ELLIE_PROVIDERS__SWARM__ADDRESS", "vip").ok();
+    let swarm = r.providers.swarm.unwrap().settings;
+    assert_eq!((swarm.address.as_str(), swarm.network.as_deref()), ("vip", Some("app")));
+    assert_eq!(swarm.refresh, Duration::from_secs(2));
+    assert!(r.providers.docker.unwrap().settings.translation.skip_swarm);
+    assert_eq!(
+        faults("[providers.swarm]\naddress = 'container'\nhost = 'x'\n"),
+        "ellie.toml:2:11: providers.swarm.address: `container` is not task or published or vip\n\
+         ellie.toml:3:1: providers.swarm.host: unknown key here; it belongs to [service]"
+    );
+}
+
+#[test]
 fn a_provider_is_read_over_all_layers() {
     let file = "[providers.docker]\nenabled = true\naddress = 'published'\nrefresh = '5s'\n";
     let r = Given::file(file)

@@ -292,7 +292,7 @@ impl Daemon {
         let changes = [
             "ENTRYPOINT [\"/ellie\"]",
             "USER 65532:65532",
-            "ENV ELLIE_API__LISTEN=0.0.0.0:5000 ELLIE_GATEWAY__LISTEN=0.0.0.0:8000",
+            "ENV ELLIE_API__LISTEN=0.0.0.0:5000 ELLIE_GATEWAY__LISTEN=0.0.0.0:8000 ELLIE_AUTH__PROTECT_READS=true",
             "HEALTHCHECK --interval=300ms --timeout=5s CMD [\"/ellie\", \"health\", \"--self\"]",
         ];
         self.import(image, &root, &changes);

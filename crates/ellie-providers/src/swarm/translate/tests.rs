@@ -145,6 +145,13 @@ fn a_virtual_address_is_one_instance() {
     assert_eq!((users.len(), users[0].0.host.as_str(), users[0].1), (1, "10.0.1.2", None));
     assert!(service(&mut world, "users")["ID"].as_str().unwrap().starts_with(users[0].0.id.as_str()));
     assert_eq!(of(&offers, "meshed")[0].0.host, "10.0.1.14", "not the one on the mesh's network");
+    // Through an update that has no task of the new kind yet.
+    for task in world["tasks"].as_array_mut().unwrap() {
+        task["Spec"]["ContainerSpec"]["Labels"] = json!({"service.tags": "old"});
+    }
+    let (offers, _) = set_with(&world, &settings, &[]);
+    let tags: Vec<_> = of(&offers, "users").iter().map(|(r, _)| r.tags.join(",")).collect();
+    assert_eq!(tags, ["blue"]);
     // One whose tasks all stop gets no more traffic; one without tasks is none.
     for task in world["tasks"].as_array_mut().unwrap() {
         task["DesiredState"] = json!("shutdown");
