@@ -2,6 +2,8 @@
 
 use super::is_zero;
 use crate::instance::Operator;
+use crate::process::Process;
+use crate::provider::Provider;
 use crate::{BreakerState, Event, Route, Status, breaker};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -140,6 +142,12 @@ pub struct Snapshot {
     pub routes: Vec<Route>,
     /// What breakers without settings of their own work by.
     pub breaker_config: breaker::BreakerConfig,
+    /// What the service manager runs; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processes: Option<Vec<Process>>,
+    /// Providers without their notes, of which there is the number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub providers: Vec<Provider>,
     /// The journal's newest entry.
     pub last_event_id: u64,
 }
@@ -167,6 +175,12 @@ pub struct Delta {
     /// What breakers without settings of their own work by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub breaker_config: Option<breaker::BreakerConfig>,
+    /// All processes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processes: Option<Vec<Process>>,
+    /// All providers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub providers: Option<Vec<Provider>>,
     /// What happened, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<Event>,

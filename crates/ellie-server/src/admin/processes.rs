@@ -67,7 +67,8 @@ fn named(managed: &Managed, name: &str) -> Result<Processes> {
     Ok(Processes { count: units.len(), processes: units })
 }
 
-fn process(unit: &UnitStatus) -> Process {
+/// One as sent.
+pub(super) fn process(unit: &UnitStatus) -> Process {
     let time = |at: Option<SystemTime>| at.map(wire::time);
     let times = &unit.times;
     Process {

@@ -16,6 +16,7 @@
 mod docker;
 mod http;
 mod nginx;
+mod page;
 mod peers;
 mod process;
 mod processes;
@@ -25,6 +26,7 @@ mod upstream;
 pub use docker::{Daemon, IMAGE, with_docker};
 pub use http::{Answer, request};
 pub use nginx::Nginx;
+pub use page::Page;
 pub use peers::{Peer, free_port, peer, text_of};
 pub use process::{Builder, Ellie, Ran};
 pub use processes::{SERVICE, is_alive, pid, script, service, signal};

@@ -1,11 +1,14 @@
 //! All that the pages show, at one moment, sharing what has not changed with the moment before; and the difference of
 //! two.
 
-use super::super::{routes, state::AdminState, wire};
+use super::super::{processes, providers, routes, state::AdminState, wire};
 use super::Ui;
 use bytes::Bytes;
 use ellie::policy::breaker;
+use ellie::supervisor::status;
 use ellie_api::instance::Operator;
+use ellie_api::process::Process;
+use ellie_api::provider::Provider;
 use ellie_api::ui::{Delta, Mode, Rejected, Row, Service, Snapshot};
 use ellie_core::Now;
 use ellie_core::discovery::{Selection, Standing, select};
@@ -32,6 +35,9 @@ pub(super) struct Picture {
     routes: Arc<Vec<Arc<Route>>>,
     breaker: breaker::Config,
     mode: Mode,
+    /// `None` where there is no service manager.
+    processes: Option<Arc<status::Status>>,
+    providers: Vec<Provider>,
     last_event: u64,
     /// As sent to whoever begins here; written by the first.
     encoded: OnceLock<Bytes>,
@@ -58,6 +64,8 @@ impl Picture {
             routes,
             breaker: table.clusters().breakers().default_config(),
             mode: ui.mode(),
+            processes: ui.state.managed().map(|managed| managed.manager.status()),
+            providers: ui.state.providers().iter().map(|p| providers::provider(p, false)).collect(),
             last_event,
             encoded: OnceLock::new(),
         }
@@ -83,6 +91,8 @@ impl Picture {
             services: services.collect(),
             routes: self.routes(),
             breaker_config: wire::breaker_config(&self.breaker),
+            processes: self.processes.as_deref().map(told_of),
+            providers: self.providers.clone(),
             last_event_id: self.last_event,
         }
     }
@@ -138,6 +148,16 @@ impl Picture {
         }
         if self.breaker != before.breaker {
             delta.breaker_config = Some(wire::breaker_config(&self.breaker));
+            changed = true;
+        }
+        if let Some(status) = &self.processes
+            && !before.processes.as_ref().is_some_and(|known| Arc::ptr_eq(known, status))
+        {
+            delta.processes = Some(told_of(status));
+            changed = true;
+        }
+        if self.providers != before.providers {
+            delta.providers = Some(self.providers.clone());
             changed = true;
         }
         self.services_since(before, &mut delta);
@@ -221,6 +241,10 @@ fn row(i: &Instance, standing: Standing) -> Row {
         index: i.modified_index,
         operator: (operator != Operator::default()).then_some(operator),
     }
+}
+
+fn told_of(status: &status::Status) -> Vec<Process> {
+    status.units.iter().map(processes::process).collect()
 }
 
 /// What the journal has after one event up to another: the newest of it, and how many more there were.
