@@ -182,16 +182,35 @@ export interface Route {
 }
 
 export interface Process {
+  /** A replica's own; `process` is that of its definition. */
   name: string
+  process: string
+  external: boolean
   state: string
+  reason: string
+  since: string
   pid?: number
   port?: number
-  restarts?: number
-  since?: string
-  exitCode?: number
-  reason?: string
-  dependsOn?: { name: string; condition?: string }[]
-  service?: string
+  restarts: number
+  failures: number
+  lastExit?: { code?: number; signal?: number; left: number }
+  retryIn?: number
+  times: { asked?: string; unblocked?: string; blocker?: string; started?: string; ready?: string; ended?: string }
+  dependencies: { name: string; condition: string; met: boolean }[]
+}
+
+export interface Provider {
+  name: string
+  endpoint: string
+  up: boolean
+  error?: string
+  lastSync?: string
+  syncs: number
+  failures: number
+  instances: number
+  stale?: { since: string; reason: string }
+  noteCount: number
+  notes?: { severity: string; subject: string; id: string; service?: string; message: string }[]
 }
 
 export interface JournalEvent {
@@ -227,6 +246,7 @@ export interface Snapshot {
   routes?: Route[]
   breakerConfig?: BreakerConfig
   processes?: Process[]
+  providers?: Provider[]
   lastEventId?: number
 }
 

@@ -8,6 +8,7 @@ import type { ConfigItem, ConfigPage } from '../lib/types'
 import { ActButtons } from '../parts/act'
 import { Ago, Empty, Failed, Filter, Head, Loading, Segments } from '../parts/bits'
 import { Icon } from '../parts/icon'
+import { Providers } from '../parts/providers'
 import { type Column, Table } from '../parts/table'
 import { reload } from '../state/acts'
 import { events, mode } from '../state/store'
@@ -43,6 +44,7 @@ export default function Config() {
       {rejected && <div class="notice bad"><Icon name="octagon" /><div><strong>The last reload was refused; the configuration before is in force</strong><div>{rejected.message}</div></div></div>}
       {data.pending?.length ? <div class="notice warn"><Icon name="clock" /><div><strong>Waits for a restart</strong>{data.pending.map((p) => <div key={p.key}><code>{p.key}</code> {p.from ?? 'not set'} → {p.to ?? 'not set'}</div>)}</div></div> : null}
       {data.warnings?.map((text) => <div key={text} class="notice warn"><Icon name="triangle" /><div>{text}</div></div>)}
+      <Providers />
       <div class="tools">
         <Filter label="Filter keys" placeholder="Key, value, origin" value={query} onChange={(q) => refine({ q })} />
         <Segments label="From" value={kind} onChange={(from) => refine({ from })} choices={[{ value: '', label: 'All', count: data.items.length }, { value: 'set', label: 'Set by somebody', count: set }, { value: 'default', label: 'Default', count: data.items.length - set }]} />

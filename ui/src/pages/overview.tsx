@@ -10,7 +10,7 @@ import { choose } from '../parts/act'
 import { actsOf, breakerActs } from '../state/acts'
 import { type Matter, matters, watch } from '../state/attention'
 import { loaded, total, track } from '../state/history'
-import { events, mode, now, processes, rev, routes, rowOf, services, tick, tickNo } from '../state/store'
+import { events, mode, now, processes, providers, rev, routes, rowOf, services, tick, tickNo } from '../state/store'
 import { instanceWord, statusWord } from '../state/words'
 
 const MOST_MATTERS = 8
@@ -114,8 +114,8 @@ function Figures() {
 
 function Attention() {
   const all = useMemo(
-    () => watch(matters({ services: services.values(), has: (name) => services.has(name), tick: tick.value, mode: mode.value, routes: routes.value, processes: processes.value, now: now.peek(), errors: (name) => track(name)?.errors.values() ?? [] }), now.peek()),
-    [rev.value, tick.value, mode.value, routes.value, processes.value],
+    () => watch(matters({ services: services.values(), has: (name) => services.has(name), tick: tick.value, mode: mode.value, routes: routes.value, processes: processes.value, providers: providers.value, now: now.peek(), errors: (name) => track(name)?.errors.values() ?? [] }), now.peek()),
+    [rev.value, tick.value, mode.value, routes.value, processes.value, providers.value],
   )
   const whole = filter('all') === '1'
   const shown = whole ? all : all.slice(0, MOST_MATTERS)

@@ -346,8 +346,8 @@ export function reload(file?: string): Act {
 }
 
 export function processAct(process: Process, verb: 'start' | 'stop' | 'restart'): Act {
-  const dependents = (all: readonly Process[]): string[] => all.filter((p) => p.dependsOn?.some((d) => d.name === process.name)).map((p) => p.name)
   const word = verb[0]?.toUpperCase() + verb.slice(1)
+  const rests = ['stopped', 'completed', 'failed'].includes(process.state)
   return {
     key: `process-${verb}`,
     title: `${word} ${process.name}`,
@@ -355,15 +355,39 @@ export function processAct(process: Process, verb: 'start' | 'stop' | 'restart')
     ...(verb === 'stop' ? { tone: 'danger' as const } : {}),
     fields: [],
     effect: () => {
-      const on = dependents(processes.peek() ?? [])
-      const after = on.length ? ` ${on.join(', ')} depend on it.` : ' No other process depends on it.'
-      return { text: verb === 'start' ? 'What it depends on is started and waited for first.' : `It is drained, deregistered and sent SIGTERM; at its deadline it is killed.${after}` }
+      if (verb === 'start') return { text: 'It starts as soon as what it depends on is so far, and gets traffic when it is ready.' }
+      const how = 'It is drained, deregistered and told to end; what is left of it at its deadline is killed.'
+      const on = (processes.peek() ?? []).filter((p) => p.dependencies.some((d) => d.name === process.process)).map((p) => p.name)
+      const after = on.length ? ` ${on.join(', ')} ${on.length === 1 ? 'depends' : 'depend'} on it.` : ' No other process depends on it.'
+      const back = verb === 'restart' ? ' Then it is started again.' : ''
+      const row = [...services.values()].map((s) => s.rows.get(process.name)).find((row) => row?.inst.source === 'process')
+      return row ? outEffect(row, { id: row.id, out: true }, `${how}${back}${after}`) : { text: `${how}${back}${after}` }
     },
     request: () => ({ method: 'PUT', path: `processes/${segment(process.name)}/${verb}`, body: {} }),
     cli: () => `ellie ${verb} ${shell(process.name)}`,
     done: () => `${process.name}: ${verb} asked for`,
     undo: () => (verb === 'restart' ? 'A restart can’t be taken back.' : { method: 'PUT', path: `processes/${segment(process.name)}/${verb === 'start' ? 'stop' : 'start'}`, body: {} }),
+    refuse: () => (verb === 'start' ? (rests ? null : 'It is wanted already.') : rests ? 'It does not run.' : null),
   }
+}
+
+/** Orders to all processes. */
+export function processActs(): Act[] {
+  const act = (verb: 'start' | 'stop' | 'restart', text: string): Act => ({
+    key: `process-${verb}`,
+    title: `${verb[0]?.toUpperCase()}${verb.slice(1)} all processes`,
+    verb: `${verb[0]?.toUpperCase()}${verb.slice(1)} all`,
+    ...(verb === 'stop' ? { tone: 'danger' as const } : {}),
+    fields: [],
+    effect: () => ({ text, ...(verb === 'start' ? {} : { tone: 'bad' as const, grave: true }) }),
+    request: () => ({ method: 'PUT', path: `processes/-/${verb}`, body: {} }),
+    cli: () => `ellie ${verb} $(ellie ps -o name)`,
+    done: () => `${verb} of all processes asked for`,
+    undo: () => (verb === 'restart' ? 'A restart can’t be taken back.' : { method: 'PUT', path: `processes/-/${verb === 'start' ? 'stop' : 'start'}`, body: {} }),
+  })
+  const rest = (processes.peek() ?? []).filter((p) => ['stopped', 'failed'].includes(p.state)).length
+  const acts = [act('restart', 'Every process is drained, told to end and started again; its service has no instance meanwhile.'), act('stop', 'All end in order, dependents first; their services have no instance until they are started again. The server goes on.')]
+  return rest > 0 ? [act('start', `What does not run (${count(rest, 'process', 'processes')}) starts in order.`), ...acts] : acts
 }
 
 /** The request as curl; the token stays a variable. */

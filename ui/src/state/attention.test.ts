@@ -6,7 +6,7 @@ import type { Svc } from './store'
 const service = (name: string): Svc => ({ name, total: 2, rows: new Map(), wire: { status: 'healthy', routable: 2, healthy: 2 } }) as unknown as Svc
 
 function sight(tick: Partial<Tick>, errors: readonly number[] = []): Sight {
-  return { services: [service('users')], has: () => true, tick: tick as Tick, mode: {}, routes: [], processes: null, now: 1_000_000, errors: () => errors } as unknown as Sight
+  return { services: [service('users')], has: () => true, tick: tick as Tick, mode: {}, routes: [], processes: null, providers: [], now: 1_000_000, errors: () => errors } as unknown as Sight
 }
 
 test('errors are told with since when they go on without a gap', () => {
@@ -34,4 +34,13 @@ test('the worst comes first, and an operator’s mark tells when it ends', () =>
   expect(found.map((m) => m.subject)).toEqual(['b', 'a', 'c'])
   expect(found[0]?.since).toBe(996_000)
   expect(found[2]?.until).toBe(1_009_000)
+})
+
+test('a provider that can’t be followed is told of, one that was never asked for anything is not', () => {
+  const provider = { name: 'docker', endpoint: '', up: false, syncs: 0, failures: 1, instances: 3, noteCount: 0 }
+  const told = (more: object) => matters({ ...sight({}), providers: [{ ...provider, ...more }] }).filter((m) => m.key === 'v:docker')
+  expect(told({ error: 'no such socket' })).toMatchObject([{ subject: 'docker', why: 'no such socket' }])
+  expect(told({ stale: { since: '1970-01-01T00:00:01Z', reason: 'gone' } })).toMatchObject([{ since: 1000, why: 'gone' }])
+  expect(told({})).toEqual([])
+  expect(told({ up: true, error: 'before' })).toEqual([])
 })

@@ -1,6 +1,6 @@
 /** What needs an operator, the worst first, each with since when and why. */
 import { count, listed, percent, rate } from '../lib/format'
-import type { BreakerTick, Mode, Process, Route, Tick } from '../lib/types'
+import type { BreakerTick, Mode, Process, Provider, Route, Tick } from '../lib/types'
 import { EJECTED, SICK } from '../lib/types'
 import type { Row, Svc } from './store'
 import { causeWord, instanceWord, processWord, type Tone } from './words'
@@ -35,6 +35,7 @@ export interface Sight {
   mode: Mode
   routes: readonly Route[]
   processes: readonly Process[] | null
+  providers: readonly Provider[]
   now: number
   /** Shares of errors of a service, a second each, the last is now. */
   errors: (service: string) => readonly number[]
@@ -67,6 +68,11 @@ export function matters(sight: Sight): Matter[] {
     const word = processWord(process.state)
     if (word.tone !== 'bad' && word.tone !== 'warn') continue
     found.push({ key: `p:${process.name}`, severity: word.tone === 'bad' ? 0 : 1, tone: word.tone, icon: word.icon, path: ['processes', process.name], subject: process.name, what: `process is in ${word.word}`, why: process.reason ?? '', since: process.since ? Date.parse(process.since) : Number.NaN })
+  }
+  for (const p of sight.providers) {
+    if (p.up || !(p.error ?? p.stale)) continue
+    const what = p.lastSync ? 'can’t be followed; what it told last is served' : 'can’t be followed'
+    found.push({ key: `v:${p.name}`, severity: 1, tone: 'bad', icon: 'octagon', path: ['config'], subject: p.name, what: `provider ${what}`, why: p.stale?.reason ?? p.error ?? '', since: p.stale ? Date.parse(p.stale.since) : Number.NaN })
   }
   return found.sort((a, b) => a.severity - b.severity || order(a.since) - order(b.since) || (a.key < b.key ? -1 : 1))
 }

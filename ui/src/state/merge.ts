@@ -9,6 +9,7 @@ export function merge(state: Snapshot, delta: Delta): void {
   if (delta.routes) state.routes = delta.routes
   if (delta.breakerConfig) state.breakerConfig = delta.breakerConfig
   if (delta.processes) state.processes = delta.processes
+  if (delta.providers) state.providers = delta.providers
   if (delta.lastEventId !== undefined) state.lastEventId = delta.lastEventId
   const services = (state.services ??= {})
   for (const name of delta.removed ?? []) delete services[name]

@@ -5,7 +5,7 @@
 import { batch, signal } from '@preact/signals'
 import { authority } from '../lib/format'
 import type { Message } from '../lib/sse'
-import type { BreakerConfig, Delta, InstanceTick, InstanceWire, JournalEvent, Mode, Process, Route, ServiceWire, Snapshot, Tick } from '../lib/types'
+import type { BreakerConfig, Delta, InstanceTick, InstanceWire, JournalEvent, Mode, Process, Provider, Route, ServiceWire, Snapshot, Tick } from '../lib/types'
 import { historyTick } from './history'
 import { type Link, NEVER } from './stream'
 
@@ -67,6 +67,7 @@ export const mode = signal<Mode>({})
 export const routes = signal<Route[]>([])
 export const breakerConfig = signal<BreakerConfig | null>(null)
 export const processes = signal<Process[] | null>(null)
+export const providers = signal<Provider[]>([])
 /** Oldest first. */
 export const events = signal<JournalEvent[]>([])
 export const index = signal(0)
@@ -150,6 +151,7 @@ function rest(part: Partial<Snapshot>): void {
   if (part.routes) routes.value = part.routes
   if (part.breakerConfig) breakerConfig.value = part.breakerConfig
   if (part.processes) processes.value = part.processes
+  if (part.providers) providers.value = part.providers
 }
 
 export function applySnapshot(snapshot: Snapshot): void {
@@ -163,6 +165,7 @@ export function applySnapshot(snapshot: Snapshot): void {
   }
   index.value = snapshot.index
   processes.value = null
+  providers.value = []
   rest(snapshot)
   ready.value = true
   rev.value++
