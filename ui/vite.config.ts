@@ -3,6 +3,8 @@ import { defineConfig } from 'vite'
 // Assets are found relative to the page's <base>, which the server sets: the same build works under any sub-path.
 export default defineConfig({
   base: './',
+  // While one edits there is no server that sets it.
+  plugins: [{ name: 'base', apply: 'serve', transformIndexHtml: (html) => html.replace('<base href="./">', '<base href="/">') }],
   build: {
     outDir: '../crates/ellie-server/ui-dist',
     emptyOutDir: true,

@@ -1,11 +1,11 @@
 // Processes: the order of start, live logs, and orders with their effect in the manager, the registry and the traffic.
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { Ellie, TOKEN, openBrowser, openPage, settled, until } from './harness.mjs'
+import { Ellie, TOKEN, openBrowser, openPage, settled, shots, until } from './harness.mjs'
 
 const SERVER = `import http.server, os
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -155,5 +155,63 @@ test('axe finds nothing serious, light or dark', async () => {
     const serious = found.violations.filter((v) => ['serious', 'critical'].includes(v.impact))
     assert.deepEqual(serious.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.html} (${n.failureSummary})`).slice(0, 3).join('\n')}`), [], colorScheme)
     await own.close()
+  }
+})
+
+/** A system as people have it, for the pictures. */
+const SHOWN = (folder) => `
+[[processes]]
+name = "migrate"
+command = ["sh", "-c", "echo 'schema is at version 42'"]
+restart = "never"
+
+[[processes]]
+name = "users"
+command = ["python3", "${folder}/server.py"]
+port = "auto"
+replicas = 2
+dependencies = [{ name = "migrate", condition = "completed" }]
+
+[[processes]]
+name = "orders"
+command = ["python3", "${folder}/server.py"]
+port = "auto"
+dependencies = ["users"]
+
+[[processes]]
+name = "bank"
+external = { tcp = "127.0.0.1:1" }
+
+[[processes]]
+name = "payments"
+command = ["python3", "${folder}/server.py"]
+port = "auto"
+dependencies = ["bank", "users"]
+
+[[routes]]
+path = "/users/*"
+service_name = "users"
+`
+
+test('screenshots', { skip: process.env.SCREENSHOTS ? false : 'SCREENSHOTS=1 takes them anew' }, async () => {
+  mkdirSync(shots, { recursive: true })
+  writeFileSync(join(folder, 'shown.toml'), SHOWN(folder))
+  const shown = await Ellie.start('up', { flags: [`--config=${join(folder, 'shown.toml')}`] })
+  try {
+    await until('answers', async () => (await fetch(`${shown.gateway}/users/alice`)).ok)
+    for (let i = 0; i < 12; i++) await fetch(`${shown.gateway}/users/${['alice', 'bob', 'carol'][i % 3]}`)
+    for (const colorScheme of ['light', 'dark']) {
+      for (const [width, height] of [[1440, 900], [390, 844]]) {
+        const own = await browser.newContext({ viewport: { width, height }, colorScheme })
+        const page = await openPage(own, faults)
+        await page.goto(`${shown.ui}processes/users.1`)
+        await settled(page, 'processes')
+        await page.getByRole('log').locator('.log-line').first().waitFor()
+        await page.screenshot({ path: `${shots}/processes-${colorScheme}-${width}.png` })
+        await own.close()
+      }
+    }
+  } finally {
+    await shown.down()
   }
 })

@@ -1,4 +1,5 @@
 /** Every breaker: the size is traffic, the colour is health, the line is two minutes. */
+import { computed } from '@preact/signals'
 import { useMemo } from 'preact/hooks'
 import { count, duration, int, percent, rate, span } from '../lib/format'
 import { filter, refine, to } from '../lib/router'
@@ -10,7 +11,7 @@ import { Spark } from '../parts/spark'
 import { type Column, More, Table, sortingOf } from '../parts/table'
 import { breakerActs } from '../state/acts'
 import { loaded, track } from '../state/history'
-import { breakerConfig, rev, services, tick, tickNo } from '../state/store'
+import { breakerConfig, events, now, rev, services, tick, tickNo } from '../state/store'
 import { breakerWord, causeWord, type Tone } from '../state/words'
 
 interface Item {
@@ -66,6 +67,27 @@ function Next({ breaker }: { breaker: BreakerTick }) {
   return <span class="dim">–</span>
 }
 
+/** The last times at which each breaker opened, ms, the newest first. */
+const trips = computed(() => {
+  const found = new Map<string, number[]>()
+  for (let i = events.value.length - 1; i >= 0; i--) {
+    const event = events.value[i]
+    if (event?.kind !== 'breaker-changed' || !event.service || !/\bto open\b|\bforced open\b/.test(event.message)) continue
+    const own = found.get(event.service)
+    if (!own) found.set(event.service, [Date.parse(event.at)])
+    else if (own.length < 3) own.push(Date.parse(event.at))
+  }
+  return found
+})
+
+function Trips({ item }: { item: Item }) {
+  const own = trips.value.get(item.name)
+  const t = item.breaker.lastTransition
+  const last = t ? `last change ${span(t.ago)} ago, ${t.from.replace('_', '-')} → ${t.to.replace('_', '-')}: ${causeWord(t.cause)}` : undefined
+  if (!own?.length) return <span class="dim" title={last}>{item.breaker.opened ? `${int(item.breaker.opened)}, before what the journal keeps` : 'none'}</span>
+  return <span class="clip dim num" title={last}>{own.map((at) => span(Math.max(0, now.value - at))).join(', ')} ago{t && item.breaker.state !== 'closed' ? `: ${causeWord(t.cause)}` : ''}</span>
+}
+
 const worst = (a: Item, b: Item): number => a.rank - b.rank || Number(b.rps > 0) - Number(a.rps > 0) || natural(a.name, b.name)
 const ORDER: Record<string, (a: Item, b: Item) => number> = {
   name: (a, b) => natural(a.name, b.name),
@@ -86,7 +108,7 @@ const COLUMNS: Column<Item>[] = [
   { id: 'rps', label: 'req/s', width: '58px', end: true, down: true, cell: (b) => <span class="num">{rate(b.rps)}</span> },
   { id: 'errors', label: 'Errors', width: '62px', end: true, down: true, cell: (b) => <span class={`num ${b.errors >= 0.05 ? 'bad strong' : ''}`}>{b.rps ? percent(b.errors) : '–'}</span> },
   { id: 'trips', label: 'Trips', width: '46px', end: true, down: true, title: 'how often it has opened', cell: (b) => <span class="num">{int(b.breaker.opened ?? 0)}</span> },
-  { id: 'last', label: 'Last change', width: 'minmax(150px, 1.6fr)', fixed: true, wide: true, cell: (b) => { const t = b.breaker.lastTransition; return t ? <span class="clip dim" title={`${t.from} → ${t.to}: ${causeWord(t.cause)}`}>{span(t.ago)} ago: {causeWord(t.cause)}</span> : <span class="dim">never</span> } },
+  { id: 'last', label: 'Last trips', width: 'minmax(150px, 1.6fr)', fixed: true, wide: true, title: 'when it opened, of what the journal keeps', cell: (b) => <Trips item={b} /> },
   { id: 'acts', label: '', width: '28px', fixed: true, cell: (b) => <More label={`Act on the breaker ${b.name}`} onClick={() => choose(`Breaker ${b.name}`, breakerActs(b.name))} /> },
 ]
 

@@ -10,7 +10,7 @@ import { Icon } from '../parts/icon'
 import { Strip } from '../parts/strip'
 import { type Column, Table } from '../parts/table'
 import { epoch, events, now, setEvents } from '../state/store'
-import { eventWord } from '../state/words'
+import { eventPath, eventWord } from '../state/words'
 
 const COLUMNS: Column<JournalEvent>[] = [
   { id: 'at', label: 'When', width: '132px', fixed: true, cell: (e) => <time class="num dim" dateTime={e.at}>{moment(Date.parse(e.at), now.peek())}</time> },
@@ -22,8 +22,7 @@ const COLUMNS: Column<JournalEvent>[] = [
 
 function About({ event }: { event: JournalEvent }) {
   if (!event.service) return <span class="dim">ellie</span>
-  const path = event.kind === 'route-changed' ? ['gateway'] : event.instance ? ['services', event.service, event.instance] : ['services', event.service]
-  return <a class="name" href={to(path)}>{event.instance ?? event.service}</a>
+  return <a class="name" href={to(eventPath(event))}>{event.instance ?? event.service}</a>
 }
 
 export default function Events() {

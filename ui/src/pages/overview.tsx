@@ -9,9 +9,10 @@ import { EventLine, Strip } from '../parts/strip'
 import { choose } from '../parts/act'
 import { actsOf, breakerActs } from '../state/acts'
 import { type Matter, matters, watch } from '../state/attention'
+import { condition } from '../state/condition'
 import { loaded, total, track } from '../state/history'
 import { events, mode, now, processes, providers, rev, routes, rowOf, services, tick, tickNo } from '../state/store'
-import { instanceWord, statusWord } from '../state/words'
+import { instanceWord } from '../state/words'
 
 const MOST_MATTERS = 8
 const MOST_BUSY = 10
@@ -200,7 +201,7 @@ function Busiest() {
           </thead>
           <tbody>
             {shown.map(({ name, t }) => {
-              const word = statusWord(services.get(name)?.wire.status)
+              const word = condition(name)
               return (
                 <tr key={name}>
                   <td>

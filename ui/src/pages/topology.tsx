@@ -1,13 +1,13 @@
 /** Services, whom they call and who calls them. */
 import { useMemo } from 'preact/hooks'
-import { int, percent, rate } from '../lib/format'
+import { int, rate } from '../lib/format'
 import { filter, refine, to } from '../lib/router'
 import { natural } from '../lib/sorted'
 import { Empty, Head, State } from '../parts/bits'
 import { Icon } from '../parts/icon'
+import { condition } from '../state/condition'
 import { GATEWAY, type Node, layout } from '../state/graph'
 import { members, rev, routes, services, tick, tickNo } from '../state/store'
-import { statusWord, type Word } from '../state/words'
 
 const [W, H, GX, GY] = [190, 52, 90, 16]
 /** More than this can't be taken in at once. */
@@ -57,17 +57,8 @@ export default function Topology() {
   )
 }
 
-function wordOf(name: string): Word {
-  const service = services.get(name)
-  if (!service) return { word: 'not registered here', tone: 'idle', icon: 'dashed', rank: 3 }
-  if (tick.value?.breakers?.[name]?.state === 'open') return { word: 'breaker open', tone: 'bad', icon: 'breaker-open', rank: 0 }
-  const errors = tick.value?.services?.[name]?.errors ?? 0
-  if (errors >= 0.05) return { word: `${percent(errors)} errors`, tone: 'bad', icon: 'triangle', rank: 1 }
-  return statusWord(service.wire.status)
-}
-
 function toneOf(name: string): string {
-  const { tone } = wordOf(name)
+  const { tone } = condition(name)
   return tone === 'bad' || tone === 'warn' ? tone : ''
 }
 
@@ -76,7 +67,7 @@ function Box({ node, at, focus }: { node: Node; at: { x: number; y: number }; fo
   if (node.name === GATEWAY || node.kind === 'gateway') {
     return <a class="node" href={to(['gateway'])} style={style}><span class="node-name"><Icon name="gateway" size={14} /> gateway</span><span class="dim num">{rate(tick.value?.rps ?? 0)} req/s</span></a>
   }
-  const word = wordOf(node.name)
+  const word = condition(node.name)
   return (
     <a class={`node ${word.tone} ${focus ? 'focus' : ''}`} href={focus ? to(['services', node.name]) : to(['topology'], { focus: node.name })} style={style}>
       <span class="node-name clip">{node.name}</span>

@@ -3,7 +3,7 @@ import { clock, count } from '../lib/format'
 import { to } from '../lib/router'
 import type { JournalEvent } from '../lib/types'
 import { events, now } from '../state/store'
-import { eventWord, type Tone } from '../state/words'
+import { eventPath, eventWord, type Tone } from '../state/words'
 import { Icon } from './icon'
 
 const SPAN = 30 * 60_000
@@ -79,7 +79,7 @@ export function EventLine({ event, bare }: { event: JournalEvent; bare?: boolean
         <Icon name={word.icon} size={14} label={word.word} />
       </span>
       <span class="event-text">
-        {!bare && event.service && <a class="name" href={to(event.instance ? ['services', event.service, event.instance] : ['services', event.service])}>{event.instance ?? event.service}</a>} {event.message}
+        {!bare && event.service && <a class="name" href={to(eventPath(event))}>{event.instance ?? event.service}</a>} {event.message}
       </span>
       <span class="dim event-actor">{event.actor}</span>
     </div>

@@ -44,6 +44,8 @@ export interface Sight {
 /** Services of which an answer in so many is an error are told of, from this many requests a second on. */
 const ERRORS = 0.05
 const ENOUGH = 1
+/** A process that waits longer than this for what it depends on is told of, ms. */
+const LONG = 30_000
 
 export function matters(sight: Sight): Matter[] {
   const found: Matter[] = []
@@ -66,6 +68,9 @@ export function matters(sight: Sight): Matter[] {
   }
   for (const process of sight.processes ?? []) {
     const word = processWord(process.state)
+    if (process.state === 'waiting' && now - Date.parse(process.since) > LONG) {
+      found.push({ key: `w:${process.name}`, severity: 2, tone: 'warn', icon: 'clock', path: ['processes', process.name], subject: process.name, what: `still waits for ${listed(process.dependencies.filter((d) => !d.met).map((d) => d.name))}`, why: process.reason, since: Date.parse(process.since) })
+    }
     if (word.tone !== 'bad' && word.tone !== 'warn') continue
     found.push({ key: `p:${process.name}`, severity: word.tone === 'bad' ? 0 : 1, tone: word.tone, icon: word.icon, path: ['processes', process.name], subject: process.name, what: `process is in ${word.word}`, why: process.reason ?? '', since: process.since ? Date.parse(process.since) : Number.NaN })
   }

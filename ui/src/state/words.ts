@@ -54,20 +54,15 @@ export function processWord(state: string): Word {
   const word = state.replaceAll(/[_-]/g, ' ')
   const known: Record<string, [Tone, string, number]> = {
     ready: ['ok', 'check', 6],
-    healthy: ['ok', 'check', 6],
-    running: ['ok', 'play', 5],
     completed: ['ok', 'check', 7],
     starting: ['info', 'dashed', 3],
     waiting: ['idle', 'clock', 4],
-    pending: ['idle', 'clock', 4],
+    draining: ['hold', 'drain', 3],
     stopping: ['hold', 'drain', 3],
     stopped: ['idle', 'stop', 6],
     backoff: ['warn', 'clock', 1],
-    restarting: ['warn', 'clock', 1],
-    unhealthy: ['bad', 'octagon', 0],
     failed: ['bad', 'octagon', 0],
     'crash loop': ['bad', 'octagon', 0],
-    crashloop: ['bad', 'octagon', 0],
   }
   const [tone, icon, rank] = known[word] ?? ['info', 'dashed', 4]
   return { word, tone, icon, rank }
@@ -99,6 +94,14 @@ export function eventWord(kind: string, message: string): Word {
       return /\bto half.open\b/.test(message) ? make('warn', 'half') : make('ok', 'breaker-closed')
     case 'instance-ejected':
       return make('warn', 'eject')
+    case 'process-changed':
+      if (/\bfail|crash|killed|gave up|not ready/i.test(message)) return make('bad', 'octagon')
+      if (/\bready$|^completed/.test(message)) return make('ok', 'check')
+      return /\bstop|\bdrain/.test(message) ? make('hold', 'stop') : make('info', 'play')
+    case 'source-stale':
+      return make('warn', 'clock')
+    case 'source-fresh':
+      return make('ok', 'check')
     case 'config-rejected':
       return make('bad', 'sliders')
     case 'config-reloaded':
@@ -125,6 +128,13 @@ export const STRATEGIES: Record<string, { name: string; about: string }> = {
 
 export function strategyName(strategy: string | undefined): string {
   return (strategy && STRATEGIES[strategy]?.name) || strategy || '–'
+}
+
+/** The screen of what an event is about. */
+export function eventPath(event: { kind: string; service?: string; instance?: string }): string[] {
+  if (event.kind === 'route-changed') return ['gateway']
+  if (event.kind === 'process-changed') return ['processes', event.service ?? '']
+  return event.instance ? ['services', event.service ?? '', event.instance] : ['services', event.service ?? '']
 }
 
 /** Why a breaker changed, in words. */
