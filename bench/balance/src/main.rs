@@ -56,7 +56,7 @@ fn main() {
         .ok()
         .and_then(|seed| seed.parse().ok())
         .unwrap_or(1);
-    let seeds: u64 = args.get(3).map_or(3, |n| n.parse().expect("SEEDS is a number"));
+    let seeds: Option<u64> = args.get(3).map(|n| n.parse().expect("SEEDS is a number"));
     let scenarios = choose(args.first(), &Scenario::ALL, Scenario::name);
     let policies = choose(args.get(1), &Policy::ALL, Policy::name);
     let balancers: Option<Vec<usize>> = args.get(2).map(|list| {
@@ -67,7 +67,7 @@ fn main() {
     for &scenario in &scenarios {
         for &count in balancers.as_deref().unwrap_or(scenario.balancers()) {
             for &policy in &policies {
-                let seeds = first_seed..first_seed + seeds;
+                let seeds = first_seed..first_seed + seeds.unwrap_or(scenario.seeds());
                 jobs.extend(seeds.map(|seed| Job {
                     scenario,
                     policy,
@@ -79,7 +79,7 @@ fn main() {
     }
     let results = run(&jobs);
     if args.is_empty() {
-        std::fs::write("RESULTS.md", report::markdown(&results, first_seed, seeds))
+        std::fs::write("RESULTS.md", report::markdown(&results, first_seed))
             .expect("RESULTS.md can be written");
     } else {
         print!("{}", report::tables(&results, &scenarios));

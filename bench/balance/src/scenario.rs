@@ -169,6 +169,15 @@ impl Scenario {
         }
     }
 
+    /// How many seeds a mean is over: more where a share is decided by some hundred requests, or by
+    /// when a trial happens to come.
+    pub fn seeds(&self) -> u64 {
+        match self {
+            Self::FailFast | Self::Weights | Self::Weights32 => 30,
+            _ => 3,
+        }
+    }
+
     pub fn metrics(&self) -> Vec<Metric> {
         let p99 = || asked("p99 ms", Goal::TimesOf(1.15, Policy::Oracle), 16);
         match self {

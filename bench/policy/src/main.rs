@@ -17,6 +17,7 @@ use pingora_load_balancing::selection::{Random, RoundRobin};
 use tower::Service as _;
 use tower::balance::p2c::Balance;
 use tower::discover::ServiceList;
+use tower_resilience_circuitbreaker::CircuitBreakerLayer;
 use tower::load::{CompleteOnResponse, PendingRequests};
 
 type Contestant = (String, Box<dyn FnMut()>);
@@ -79,6 +80,17 @@ fn balancers(instances: usize) -> Vec<Contestant> {
         candidates.finish(request, Outcome::Success, now + Duration::from_millis(1));
     };
     all.push(("ellie health_based, request".into(), Box::new(request)));
+    for (state, busy) in [("half of them busy", Duration::from_micros(50)), ("half of them silent", Duration::from_secs(10))] {
+        let (candidates, now) = ours(Strategy::HealthBased, instances);
+        for index in (0..instances).step_by(2) {
+            std::mem::forget(candidates.begin(index.into(), now));
+        }
+        let (mut rng, now) = (Rng::new(2), now + busy);
+        let pick = move || {
+            black_box(candidates.pick(now, &mut rng, |_| false));
+        };
+        all.push((format!("ellie health_based, pick, {state}"), Box::new(pick)));
+    }
     // Pingora resolves and hashes its backends; 10,000 take it long, and more say nothing new.
     if instances <= 10_000 {
         let names = || (0..instances).map(|i| format!("127.0.{}.{}:80", i / 250, i % 250 + 1));
@@ -127,10 +139,22 @@ fn breakers() -> Vec<Contestant> {
     let failsafe = move || {
         let _ = black_box(other.call(|| Ok::<(), ()>(())));
     };
+    let layer = CircuitBreakerLayer::builder().build().expect("the defaults are valid");
+    let mut guarded = layer.layer_fn(tower::service_fn(|_: ()| async { Ok::<(), std::io::Error>(()) }));
+    // Its service awaits a lock that is always free here, and the call is ready when first polled.
+    let waker = futures_util::task::noop_waker();
+    let tower_resilience = move || {
+        let mut context = Context::from_waker(&waker);
+        if let Poll::Ready(Ok(())) = guarded.poll_ready(&mut context) {
+            let answer = guarded.call(()).now_or_never();
+            assert!(matches!(black_box(answer), Some(Ok(()))), "closed, and nothing to wait for");
+        }
+    };
     vec![
         ("ellie, instants given".into(), Box::new(plain)),
         ("ellie, two clock readings".into(), Box::new(clocked)),
         ("failsafe, call".into(), Box::new(failsafe)),
+        ("tower-resilience, ready and call".into(), Box::new(tower_resilience)),
     ]
 }
 

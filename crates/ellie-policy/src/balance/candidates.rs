@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use super::Strategy;
@@ -88,7 +89,7 @@ impl Candidates {
             Strategy::LeastConnections | Strategy::HealthBased if of_active.len() <= SCAN => Order::Scan,
             _ => Order::Draws(Draw::new(&of_active)),
         };
-        let joined = endpoints.iter().map(|endpoint| endpoint.place.hot().joined());
+        let joined = endpoints.iter().map(|endpoint| endpoint.place.joined().load(Relaxed));
         let ramped_at = joined.map(ramped_at).max().unwrap_or(i64::MIN);
         let even = of_active.windows(2).all(|pair| pair[0] == pair[1]);
         let shelves = Shelves::new(endpoints.iter().map(|endpoint| &**endpoint));

@@ -3,17 +3,13 @@ use std::time::{Duration, Instant};
 
 use super::service::Service;
 use super::slab::{Cold, Hot, Place};
+use super::waits::{Waits, one};
 use crate::time::ticks;
-
-/// One request in flight and waiting for its answer, as counted in [`Hot::loads`].
-pub(super) const WAITING: u64 = 1;
-/// One request in flight.
-pub(super) const IN_FLIGHT: u64 = 1 << 32;
 
 /// The least between two trials, in milliseconds.
 pub(super) const BACKOFF_MIN: u32 = 500;
 
-/// The live state of one instance, shared by all threads: a line and a half of atomics, next to
+/// The live state of one instance, shared by all threads: a line and a quarter of atomics, next to
 /// those of the other instances of its service.
 ///
 /// Averages are read and written without a lock. Two threads that finish at the same moment may
@@ -50,94 +46,102 @@ impl Endpoint {
 
     /// Makes it a newcomer again, for example after it was out of service for long.
     pub fn rejoin(&self, now: Instant) {
-        self.place.hot().joined.store(ticks(now), Relaxed);
+        self.place.joined().store(ticks(now), Relaxed);
     }
 
     /// Its figures now. Looks only.
     #[must_use]
     pub fn stats(&self) -> EndpointStats {
         let (hot, cold) = (self.place.hot(), self.place.cold());
-        let load = hot.load();
-        let latency = hot.latency();
+        let look = hot.look();
+        let latency = get(&cold.root).powi(2);
         EndpointStats {
-            in_flight: load.in_flight,
-            waiting: load.waiting,
+            in_flight: look.in_flight(),
+            waiting: look.waits.count(),
             successes: cold.successes.load(Relaxed),
             failures: cold.failures.load(Relaxed),
             timeouts: cold.timeouts.load(Relaxed),
             cancelled: cold.cancelled.load(Relaxed),
             latency: (latency > 0.0).then(|| Duration::from_secs_f32(latency)),
-            failure_rate: f64::from(hot.failure()),
+            failure_rate: f64::from(get(&cold.failure)),
         }
     }
 }
 
 impl Hot {
-    #[inline]
-    pub(super) fn load(&self) -> Load {
-        let loads = self.loads.load(Relaxed);
-        Load { in_flight: (loads >> 32) as u32, waiting: loads as u32 }
-    }
-
-    /// Average latency in seconds, zero without history.
-    #[inline]
-    pub(super) fn latency(&self) -> f32 {
-        let root = self.root();
-        root * root
-    }
-
-    /// Average of the square root of latency.
-    #[inline]
-    pub(super) fn root(&self) -> f32 {
-        get(&self.root)
-    }
-
-    #[inline]
-    pub(super) fn failure(&self) -> f32 {
-        get(&self.failure)
-    }
-
-    #[inline]
-    pub(super) fn joined(&self) -> i64 {
-        self.joined.load(Relaxed)
-    }
-
-    /// The summed age of the `waiting` requests, in nanoseconds. The counter and the sum are two
-    /// words; a reader between them sees too young an age, never too old a one: a beginning
-    /// request enters the sum first, an ending one leaves it last.
-    #[inline]
-    pub(super) fn summed_age(&self, waiting: u32, now: i64) -> i64 {
-        let starts = self.starts.load(Relaxed);
-        (now as u64).wrapping_mul(u64::from(waiting)).wrapping_sub(starts) as i64
-    }
-
-    #[inline]
-    pub(super) fn enter(&self, now: i64) {
-        self.starts.fetch_add(now as u64, Relaxed);
-        self.loads.fetch_add(IN_FLIGHT | WAITING, Relaxed);
-    }
-
-    /// `what`: [`WAITING`], [`IN_FLIGHT`] or both.
-    #[inline]
-    pub(super) fn leave(&self, what: u64, start: i64) {
-        self.loads.fetch_sub(what, Relaxed);
-        if what & WAITING != 0 {
-            self.starts.fetch_sub(start as u64, Relaxed);
+    /// What a choice needs to know, read once.
+    #[inline(always)]
+    pub(super) fn look(&self) -> Look {
+        Look {
+            waits: Waits(self.waits.load(Relaxed)),
+            answered: self.answered.load(Relaxed),
+            score: self.score.load(Relaxed),
         }
+    }
+
+    #[inline]
+    pub(super) fn enter(&self, start: i64) {
+        self.waits.fetch_add(one(start), Relaxed);
+    }
+
+    /// The request that began at `start` waits no longer.
+    #[inline]
+    pub(super) fn leave(&self, start: i64) {
+        self.waits.fetch_sub(one(start), Relaxed);
+    }
+
+    #[inline]
+    pub(super) fn set_score(&self, root: f32, failure: f32) {
+        self.score.store(upper(root) | upper(failure) >> 16, Relaxed);
     }
 }
 
+/// The nearest f32 of which the lower half is zero.
+#[inline]
+fn upper(value: f32) -> u32 {
+    (value.to_bits() + 0x8000) & 0xffff_0000
+}
+
 impl Cold {
+    /// Notes a request that began at `start` and has ended. Only then, as nobody is tried while
+    /// something is in flight, and beginning a request touches a cache line less.
+    #[inline]
+    pub(super) fn was_tried(&self, start: i64) {
+        if start > self.tried.load(Relaxed) {
+            self.tried.store(start, Relaxed);
+        }
+    }
+
     /// How long it is left alone between trials while sick.
     pub(super) fn backoff(&self) -> i64 {
         i64::from(self.backoff.load(Relaxed).max(BACKOFF_MIN)) * 1_000_000
     }
 }
 
+/// An instance at one moment, as a choice sees it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Load {
-    pub(super) in_flight: u32,
-    pub(super) waiting: u32,
+pub(super) struct Look {
+    pub(super) waits: Waits,
+    pub(super) answered: u32,
+    pub(super) score: u32,
+}
+
+impl Look {
+    #[inline(always)]
+    pub(super) fn in_flight(self) -> u32 {
+        self.waits.count().wrapping_add(self.answered)
+    }
+
+    /// Average of the square root of latency.
+    #[inline(always)]
+    pub(super) fn root(self) -> f32 {
+        f32::from_bits(self.score & 0xffff_0000)
+    }
+
+    #[inline(always)]
+    pub(super) fn failure(self) -> f32 {
+        f32::from_bits(self.score << 16)
+    }
 }
 
 /// An instance's figures at one moment.

@@ -1,7 +1,9 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use super::endpoint::get;
 use super::health::{View, steps};
+use super::waits::stamp;
 use super::{Candidates, Strategy};
 use crate::time::{duration, ticks};
 
@@ -50,7 +52,7 @@ impl Candidates {
     #[must_use]
     pub fn look(&self, now: Instant) -> Vec<Score> {
         let now = ticks(now);
-        let view = View::new(&self.service, self.scans(), now < self.ramped_at);
+        let view = View::new(&self.service, self.scans(), now < self.ramped_at, now);
         let mut eligible = vec![self.active.is_none(); self.len()];
         for k in 0..self.active_len() {
             eligible[self.active(k)] = true;
@@ -59,18 +61,18 @@ impl Candidates {
     }
 
     fn score(&self, index: usize, eligible: bool, view: &View, now: i64) -> Score {
-        let (hot, cold) = (self.shelves.hot(index), self.shelves.cold(index));
+        let at = self.shelves.at(index);
+        let (look, cold) = (at.hot().look(), at.cold());
         let health_based = self.strategy() == Strategy::HealthBased;
-        let load = hot.load();
-        let penalty = view.penalty(hot, load, now);
+        let (penalty, relative) = (view.penalty(look), view.relative_latency(look));
         let sick = health_based && view.is_sick(penalty);
-        let ramp = if health_based { view.ramp(hot, now) } else { 1.0 };
+        let ramp = if health_based { view.ramp(at) } else { 1.0 };
         let cost = match self.strategy() {
-            Strategy::HealthBased => penalty * (1.0 + steps(load.in_flight, self.inverse[index] / ramp)),
-            Strategy::LeastConnections => steps(load.in_flight, self.inverse[index]),
+            Strategy::HealthBased => penalty * (1.0 + steps(look.in_flight(), self.inverse[index] / ramp)),
+            Strategy::LeastConnections => steps(look.in_flight(), self.inverse[index]),
             _ => 0.0,
         };
-        let latency = hot.latency();
+        let latency = get(&cold.root).powi(2);
         let tried = cold.tried.load(Relaxed);
         Score {
             index,
@@ -78,11 +80,11 @@ impl Candidates {
             eligible,
             cost: cost.into(),
             latency: (latency > 0.0).then(|| Duration::from_secs_f32(latency)),
-            relative_latency: view.relative_latency(hot, load, now).into(),
-            failure_rate: hot.failure().into(),
-            in_flight: load.in_flight,
-            waiting_for: (load.waiting > 0)
-                .then(|| duration(hot.summed_age(load.waiting, now) / i64::from(load.waiting))),
+            relative_latency: if relative > 0.0 { relative.into() } else { 1.0 },
+            failure_rate: get(&cold.failure).into(),
+            in_flight: look.in_flight(),
+            waiting_for: (look.waits.count() > 0)
+                .then(|| Duration::from_secs_f32(look.waits.mean_age(stamp(now)).max(0.0))),
             sick,
             ramp: ramp.into(),
             retry_in: sick.then(|| duration(tried.saturating_add(cold.backoff()) - now)),

@@ -3,8 +3,8 @@ use std::time::Instant;
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::endpoint::{IN_FLIGHT, WAITING};
 use super::learn::learn;
+use super::shelves::At;
 use super::{Candidates, Outcome, Pick};
 use crate::time::ticks;
 
@@ -35,7 +35,6 @@ impl Candidates {
     #[inline]
     pub fn begin(&self, pick: Pick, now: Instant) -> InFlight {
         let start = ticks(now);
-        self.shelves.cold(pick.index).tried.store(start, Relaxed);
         self.shelves.hot(pick.index).enter(start);
         InFlight { index: pick.index as u32, trial: pick.trial, waiting: true, start }
     }
@@ -48,8 +47,10 @@ impl Candidates {
             return;
         }
         request.waiting = false;
-        self.shelves.hot(request.index()).leave(WAITING, request.start);
-        self.verdict(request, outcome, ticks(now));
+        let at = self.shelves.at(request.index());
+        at.hot().answered.fetch_add(1, Relaxed);
+        at.hot().leave(request.start);
+        self.verdict(at, request, outcome, ticks(now));
     }
 
     /// Ends a request. After [`answered`](Self::answered), only a failure still teaches anything:
@@ -60,42 +61,45 @@ impl Candidates {
         self.finish_at(&request, outcome, ticks(now));
     }
 
+    #[inline]
     fn finish_at(&self, request: &InFlight, outcome: Outcome, now: i64) {
-        let hot = self.shelves.hot(request.index());
+        let at = self.shelves.at(request.index());
         if request.waiting {
-            hot.leave(IN_FLIGHT | WAITING, request.start);
-            self.verdict(request, outcome, now);
+            at.hot().leave(request.start);
+            self.verdict(at, request, outcome, now);
         } else {
-            hot.leave(IN_FLIGHT, request.start);
+            at.hot().answered.fetch_sub(1, Relaxed);
             if matches!(outcome, Outcome::Failure | Outcome::Timeout) {
-                self.verdict(request, Outcome::Failure, now);
+                self.verdict(at, request, Outcome::Failure, now);
             }
         }
     }
 
     /// Gives the request back without a verdict and without needing the time.
     fn cancel(&self, request: &InFlight) {
-        let hot = self.shelves.hot(request.index());
+        let at = self.shelves.at(request.index());
         if request.waiting {
-            hot.leave(IN_FLIGHT | WAITING, request.start);
-            self.shelves.cold(request.index()).cancelled.fetch_add(1, Relaxed);
+            at.hot().leave(request.start);
+            at.cold().cancelled.fetch_add(1, Relaxed);
+            at.cold().was_tried(request.start);
         } else {
-            hot.leave(IN_FLIGHT, request.start);
+            at.hot().answered.fetch_sub(1, Relaxed);
         }
     }
 
-    fn verdict(&self, request: &InFlight, outcome: Outcome, now: i64) {
-        let (hot, cold) = (self.shelves.hot(request.index()), self.shelves.cold(request.index()));
+    fn verdict(&self, at: At<'_>, request: &InFlight, outcome: Outcome, now: i64) {
+        let cold = at.cold();
         let total = match outcome {
             Outcome::Success => &cold.successes,
             Outcome::Failure => &cold.failures,
             Outcome::Timeout => &cold.timeouts,
-            Outcome::Cancelled => &self.shelves.cold(request.index()).cancelled,
+            Outcome::Cancelled => &cold.cancelled,
         };
         total.fetch_add(1, Relaxed);
+        cold.was_tried(request.start);
         if outcome != Outcome::Cancelled {
             let latency = now - request.start;
-            learn(hot, cold, &self.service, outcome, latency, request.trial, now);
+            learn(at, &self.service, outcome, latency, request.trial, now);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::alias::Draw;
 use super::candidates::{Candidates, Pick, TRIES};
-use super::choice::Costs;
+use super::choice::{Cheapest, Costs};
 use super::health::steps;
 use crate::Rng;
 
@@ -10,18 +10,26 @@ impl Candidates {
     /// Requests in flight per weight.
     #[inline(always)]
     fn load_of(&self, index: usize) -> f32 {
-        let in_flight = self.shelves.hot(index).load().in_flight;
+        let in_flight = self.shelves.hot(index).look().in_flight();
         if self.even { in_flight as f32 } else { steps(in_flight, self.inverse[index]) }
     }
 
     pub(super) fn least_of_all(&self, rng: &mut Rng, excluded: &impl Fn(usize) -> bool) -> Option<Pick> {
+        if self.even {
+            let mut cheapest = Cheapest::new(rng);
+            for k in 0..self.active_len() {
+                let index = self.active(k);
+                if !excluded(index) {
+                    cheapest.push(k, self.shelves.hot(index).look().in_flight());
+                }
+            }
+            return cheapest.place().map(|k| self.active(k).into());
+        }
         let mut costs = Costs::new();
         for k in 0..self.active_len() {
             let index = self.active(k);
-            let cost = if excluded(index) { f32::INFINITY } else { self.load_of(index) };
-            costs.push(cost);
-            if !self.even {
-                costs.set_share(self.share(index).into());
+            if !excluded(index) {
+                costs.push(k, self.load_of(index), self.share(index).into());
             }
         }
         costs.cheapest(rng).map(|k| self.active(k).into())

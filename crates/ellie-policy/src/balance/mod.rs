@@ -41,6 +41,7 @@ mod least;
 mod service;
 mod shelves;
 mod slab;
+mod waits;
 
 use std::fmt;
 use std::str::FromStr;

@@ -16,10 +16,8 @@ pub struct Service {
 
 #[derive(Debug, Default)]
 struct Averages {
-    /// Tracks the median of the instances' latencies, each counted once per answer; seconds, f32.
-    median: AtomicU32,
-    /// One over the median's square root, f32; zero without history. Kept because each pick needs
-    /// it, and only ends of requests change it.
+    /// Tracks the median of the instances' latencies, each counted once per answer: one over its
+    /// square root in seconds, f32, which is what picks need; zero without history.
     inverse_root: AtomicU32,
     /// Tracks the 99th percentile of single latencies; seconds, f32.
     tail: AtomicU32,
@@ -73,14 +71,14 @@ impl Service {
         self.cursor.load(Relaxed)
     }
 
-    #[inline]
-    pub(super) fn median(&self) -> f32 {
-        get(&self.averages.median)
+    pub(super) fn set_inverse_root(&self, inverse: f32) {
+        set(&self.averages.inverse_root, inverse);
     }
 
-    pub(super) fn set_median(&self, seconds: f32) {
-        set(&self.averages.median, seconds);
-        set(&self.averages.inverse_root, 1.0 / seconds.sqrt());
+    /// The median in seconds, zero without history.
+    fn median(&self) -> f32 {
+        let inverse = self.inverse_root();
+        if inverse > 0.0 { 1.0 / (inverse * inverse) } else { 0.0 }
     }
 
     #[inline]

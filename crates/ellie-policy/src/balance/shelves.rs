@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::endpoint::Endpoint;
 use super::slab::{Chunk, Cold, Hot, MOST};
@@ -18,6 +19,7 @@ pub(super) struct Shelves {
 #[derive(Debug)]
 struct Shelf {
     hot: Arc<[Hot]>,
+    cold: Arc<[Cold]>,
     chunk: Arc<Chunk>,
 }
 
@@ -37,7 +39,8 @@ impl Shelves {
             let shelf = match last {
                 Some(shelf) if Arc::ptr_eq(&shelves[shelf].chunk, chunk) => shelf,
                 _ => *known.entry(Arc::as_ptr(chunk)).or_insert_with(|| {
-                    shelves.push(Shelf { hot: Arc::clone(&chunk.hot), chunk: Arc::clone(chunk) });
+                    let (hot, cold) = (Arc::clone(&chunk.hot), Arc::clone(&chunk.cold));
+                    shelves.push(Shelf { hot, cold, chunk: Arc::clone(chunk) });
                     shelves.len() - 1
                 }),
             };
@@ -49,14 +52,46 @@ impl Shelves {
     }
 
     #[inline(always)]
-    pub(super) fn hot(&self, member: usize) -> &Hot {
+    pub(super) fn at(&self, member: usize) -> At<'_> {
         let place = self.places[member];
-        &self.shelves[(place >> BITS) as usize].hot[place as usize % MOST]
+        At { shelf: &self.shelves[(place >> BITS) as usize], slot: place as usize % MOST }
     }
 
-    #[inline]
-    pub(super) fn cold(&self, member: usize) -> &Cold {
-        let place = self.places[member];
-        &self.shelves[(place >> BITS) as usize].chunk.cold[place as usize % MOST]
+    #[inline(always)]
+    pub(super) fn hot(&self, member: usize) -> &Hot {
+        self.at(member).hot()
+    }
+
+    /// What picks read of all members, in order, if they are on one shelf: most small services are,
+    /// and need not look up the shelf of each.
+    #[inline(always)]
+    pub(super) fn only(&self) -> Option<impl Iterator<Item = &Hot>> {
+        let [shelf] = &*self.shelves else { return None };
+        let hot = &*shelf.hot;
+        Some(self.places.iter().map(move |&place| &hot[place as usize]))
+    }
+}
+
+/// A member's state.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct At<'a> {
+    shelf: &'a Shelf,
+    slot: usize,
+}
+
+impl<'a> At<'a> {
+    #[inline(always)]
+    pub(super) fn hot(self) -> &'a Hot {
+        &self.shelf.hot[self.slot]
+    }
+
+    #[inline(always)]
+    pub(super) fn cold(self) -> &'a Cold {
+        &self.shelf.cold[self.slot]
+    }
+
+    /// When it joined a service that was already running.
+    pub(super) fn joined(self) -> i64 {
+        self.shelf.chunk.joined[self.slot].load(Relaxed)
     }
 }

@@ -3,46 +3,51 @@
 //! A pick must not cost more because there are more instances, and what makes it cost more is
 //! memory: a pointer per instance to a state somewhere on the heap is two cache misses and two
 //! translations of addresses for each instance looked at. So the states of a service's instances
-//! share a few arrays, split into what picks read (half a cache line) and what only requests that
-//! begin or end touch. The arrays never move and double in size, so a table that was made once
+//! share a few arrays, split into what picks read (a quarter of a cache line) and what only the
+//! ends of requests touch. The arrays never move and double in size, so a table that was made once
 //! stays right while instances come and go.
 
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use super::learn::coarse;
 
 /// How many instances the first array of a service holds.
 const LEAST: usize = 16;
 /// And how many any holds at most.
 pub(super) const MOST: usize = 1 << 12;
 
-/// What a pick reads of an instance.
+/// What a pick reads of an instance: a quarter of a cache line.
 #[derive(Debug)]
-#[repr(align(32))]
+#[repr(align(16))]
 pub(super) struct Hot {
-    /// Upper half: requests in flight. Lower half: those of them still waiting for an answer.
-    pub(super) loads: AtomicU64,
-    /// The sum of the ticks at which the waiting ones began, modulo 2⁶⁴.
-    pub(super) starts: AtomicU64,
-    /// Average of the square root of latency in seconds, f32; zero without history.
-    pub(super) root: AtomicU32,
-    /// Average failure rate, f32.
-    pub(super) failure: AtomicU32,
-    /// When it joined a service that was already running.
-    pub(super) joined: AtomicI64,
+    /// Requests waiting for an answer, and when they began; see [`Waits`].
+    pub(super) waits: AtomicU64,
+    /// Requests answered but not finished, such as streams.
+    pub(super) answered: AtomicU32,
+    /// Upper half: average of the square root of latency in seconds, zero without history. Lower
+    /// half: average failure rate. Both are rounded to the upper halves of an f32 (8 bits of
+    /// precision), which is more than choices need; the exact averages are in [`Cold`].
+    pub(super) score: AtomicU32,
 }
 
-/// What only requests that begin or end touch, and trials.
+/// What only the ends of requests touch, and trials.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(super) struct Cold {
-    /// When it was last given a request, or failed a trial.
+    /// When it was last given a request that has ended, or failed a trial.
     pub(super) tried: AtomicI64,
     /// Good answers in a row.
     pub(super) streak: AtomicU32,
     /// Milliseconds between trials while sick.
     pub(super) backoff: AtomicU32,
-    pub(super) latency_at: AtomicI64,
-    pub(super) failure_at: AtomicI64,
+    /// Average of the square root of latency in seconds, f32; zero without history.
+    pub(super) root: AtomicU32,
+    /// Average failure rate, f32.
+    pub(super) failure: AtomicU32,
+    /// When the averages last moved, in [`coarse`] ticks.
+    pub(super) root_at: AtomicU32,
+    pub(super) failure_at: AtomicU32,
     pub(super) successes: AtomicU64,
     pub(super) failures: AtomicU64,
     pub(super) timeouts: AtomicU64,
@@ -52,9 +57,11 @@ pub(super) struct Cold {
 /// One array, and which of its places are free.
 #[derive(Debug)]
 pub(super) struct Chunk {
-    /// In an `Arc` of its own so that a table reaches it without going through the chunk.
+    /// In an `Arc` of its own, as the next, so that a table reaches it without going through the chunk.
     pub(super) hot: Arc<[Hot]>,
-    pub(super) cold: Box<[Cold]>,
+    pub(super) cold: Arc<[Cold]>,
+    /// When each joined a service that was already running; looked at only while someone is new.
+    pub(super) joined: Box<[AtomicI64]>,
     free: Mutex<Vec<u32>>,
 }
 
@@ -63,6 +70,7 @@ impl Chunk {
         Self {
             hot: (0..len).map(|_| Hot::new()).collect(),
             cold: (0..len).map(|_| Cold::new()).collect(),
+            joined: (0..len).map(|_| AtomicI64::new(0)).collect(),
             // The last is given out first.
             free: Mutex::new((0..len as u32).rev().collect()),
         }
@@ -89,7 +97,8 @@ impl Slab {
             chunks.push(Arc::downgrade(&chunk));
             Place::take(chunk).expect("a new array is empty")
         });
-        place.hot().reset(joined);
+        place.joined().store(joined, Relaxed);
+        place.hot().reset();
         place.cold().reset(now);
         place
     }
@@ -115,6 +124,10 @@ impl Place {
     pub(super) fn cold(&self) -> &Cold {
         &self.chunk.cold[self.number as usize]
     }
+
+    pub(super) fn joined(&self) -> &AtomicI64 {
+        &self.chunk.joined[self.number as usize]
+    }
 }
 
 impl Drop for Place {
@@ -125,21 +138,13 @@ impl Drop for Place {
 
 impl Hot {
     fn new() -> Self {
-        Self {
-            loads: AtomicU64::new(0),
-            starts: AtomicU64::new(0),
-            root: AtomicU32::new(0),
-            failure: AtomicU32::new(0),
-            joined: AtomicI64::new(0),
-        }
+        Self { waits: AtomicU64::new(0), answered: AtomicU32::new(0), score: AtomicU32::new(0) }
     }
 
-    fn reset(&self, joined: i64) {
-        self.loads.store(0, Relaxed);
-        self.starts.store(0, Relaxed);
-        self.root.store(0, Relaxed);
-        self.failure.store(0, Relaxed);
-        self.joined.store(joined, Relaxed);
+    fn reset(&self) {
+        self.waits.store(0, Relaxed);
+        self.answered.store(0, Relaxed);
+        self.score.store(0, Relaxed);
     }
 }
 
@@ -149,8 +154,10 @@ impl Cold {
             tried: AtomicI64::new(0),
             streak: AtomicU32::new(0),
             backoff: AtomicU32::new(0),
-            latency_at: AtomicI64::new(0),
-            failure_at: AtomicI64::new(0),
+            root: AtomicU32::new(0),
+            failure: AtomicU32::new(0),
+            root_at: AtomicU32::new(0),
+            failure_at: AtomicU32::new(0),
             successes: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             timeouts: AtomicU64::new(0),
@@ -159,11 +166,13 @@ impl Cold {
     }
 
     fn reset(&self, now: i64) {
-        for at in [&self.tried, &self.latency_at, &self.failure_at] {
-            at.store(now, Relaxed);
+        self.tried.store(now, Relaxed);
+        for at in [&self.root_at, &self.failure_at] {
+            at.store(coarse(now), Relaxed);
         }
-        self.streak.store(0, Relaxed);
-        self.backoff.store(0, Relaxed);
+        for zero in [&self.streak, &self.backoff, &self.root, &self.failure] {
+            zero.store(0, Relaxed);
+        }
         for total in [&self.successes, &self.failures, &self.timeouts, &self.cancelled] {
             total.store(0, Relaxed);
         }
@@ -187,14 +196,14 @@ mod tests {
         assert_eq!(all.len(), 100, "nobody shares a place");
 
         let last = places.pop().expect("a hundred");
-        last.hot().loads.store(5, Relaxed);
+        last.hot().waits.store(5, Relaxed);
         last.cold().successes.store(5, Relaxed);
         let was = hot(&last);
         drop(last);
         let next = slab.place(3, 9);
         assert_eq!(hot(&next), was);
-        assert_eq!(next.hot().loads.load(Relaxed), 0);
-        assert_eq!(next.hot().joined.load(Relaxed), 3);
+        assert_eq!(next.hot().waits.load(Relaxed), 0);
+        assert_eq!(next.joined().load(Relaxed), 3);
         assert_eq!(next.cold().successes.load(Relaxed), 0);
         assert_eq!(next.cold().tried.load(Relaxed), 9);
     }
