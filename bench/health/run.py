@@ -176,4 +176,5 @@ def main():
         shutil.rmtree(args.dir)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -111,11 +111,11 @@ pub struct Weight {
     pub reason: Option<String>,
 }
 
-/// `PUT /breakers/{name}/force-open` and `…/force-close`.
+/// `PUT /breakers/{name}/force-open`, `…/force-close` and `…/reset`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Force {
-    /// Milliseconds until it lapses; absent: until a reset.
+    /// Milliseconds until it lapses; absent: until a reset. A reset with it holds the breaker closed for so long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<u64>,
     /// Why.

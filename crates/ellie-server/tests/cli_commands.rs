@@ -194,6 +194,13 @@ fn routes_breakers_and_strategy() {
     );
     ellie.cli(&["breakers", "reset", "users"]).success();
     ellie.cli(&["why", "users"]).success();
+    let held = ellie.cli(&["breakers", "reset", "users", "--ttl", "1h", "--reason", "warms up"]).success();
+    assert!(held.stdout.contains("held so for 1h"), "{}", held.stdout);
+    let breaker = ellie.get("/breakers/users").expect(200).json();
+    assert_eq!((&breaker["state"], &breaker["forced"]["state"]), (&json!("closed"), &json!("closed")));
+    assert!(breaker["forced"]["left"].as_u64() > Some(3_000_000), "{breaker}");
+    ellie.cli(&["breakers", "reset", "users"]).success();
+    assert_eq!(ellie.get("/breakers/users").expect(200).json()["forced"], json!(null));
     assert_eq!(code(&ellie.cli(&["breakers", "reset", "nobody"])), 4);
 
     ellie.cli(&["strategy", "Round-Robin"]).success();

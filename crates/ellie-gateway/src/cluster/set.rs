@@ -404,7 +404,13 @@ impl Clusters {
         let had = state.strategies.services.remove(service).is_some();
         if had {
             let global = state.strategies.global;
-            self.switched(state, Some(service), &format!("back to the global one, {global}"), actor, now);
+            self.switched(
+                state,
+                Some(service),
+                &format!("set back to the global one, {global},"),
+                actor,
+                now,
+            );
         }
         had
     }

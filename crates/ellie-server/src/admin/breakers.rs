@@ -60,21 +60,14 @@ fn one(state: &AdminState, name: &str) -> Result<Json<Breaker>> {
     Ok(Json(wire::breaker(Some(name), &breaker.snapshot(now.instant), &breaker.config(), now)))
 }
 
-/// The `ttl` (not for a reset) and `reason` of an operator's call.
-async fn terms(
-    state: &AdminState,
-    request: Request,
-    with_ttl: bool,
-) -> Result<(Option<Duration>, Option<String>)> {
+/// The `ttl` and `reason` of an operator's call.
+async fn terms(state: &AdminState, request: Request) -> Result<(Option<Duration>, Option<String>)> {
     Query::new(request.uri().query()).finish()?;
     let value = body::json(state, request, true).await?;
     let mut faults = Faults::default();
     let mut terms = (None, None);
     if let Some(mut f) = Fields::of(value, "", &mut faults) {
         terms = f.ttl_and_reason();
-        if terms.0.is_some() && !with_ttl {
-            f.fault("ttl", "a reset lasts; it takes none");
-        }
         f.finish();
     }
     if faults.is_empty() { Ok(terms) } else { Err(Error::invalid(kind::INVALID_REQUEST, faults)) }
@@ -87,7 +80,7 @@ pub(super) async fn force_open(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Json<Breaker>> {
-    let (ttl, reason) = terms(&state, request, true).await?;
+    let (ttl, reason) = terms(&state, request).await?;
     let breakers = state.ellie().breakers.acting_as(caller.actor());
     breakers.force_open(&name, ttl, reason.as_deref()).map_err(|_| not_found(&name))?;
     one(&state, &name)
@@ -100,21 +93,25 @@ pub(super) async fn force_close(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Json<Breaker>> {
-    let (ttl, reason) = terms(&state, request, true).await?;
+    let (ttl, reason) = terms(&state, request).await?;
     let breakers = state.ellie().breakers.acting_as(caller.actor());
     breakers.force_close(&name, ttl, reason.as_deref()).map_err(|_| not_found(&name))?;
     one(&state, &name)
 }
 
-/// `PUT /breakers/{name}/reset`
+/// `PUT /breakers/{name}/reset`: closed, nothing counted, nothing forced; with a `ttl` held closed for so long first, as
+/// for a service that has to warm up.
 pub(super) async fn reset(
     State(state): State<AdminState>,
     Path(name): Path<String>,
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Json<Breaker>> {
-    let (_, reason) = terms(&state, request, false).await?;
+    let (ttl, reason) = terms(&state, request).await?;
     let breakers = state.ellie().breakers.acting_as(caller.actor());
     breakers.reset(&name, reason.as_deref()).map_err(|_| not_found(&name))?;
+    if ttl.is_some() {
+        breakers.force_close(&name, ttl, reason.as_deref()).map_err(|_| not_found(&name))?;
+    }
     one(&state, &name)
 }

@@ -16,9 +16,10 @@ pub(super) fn run(ctx: &Context, args: &BreakersArgs) -> Result<()> {
         None | Some(BreakersCommand::Ls) => list(ctx),
         Some(BreakersCommand::ForceOpen(target)) => force(ctx, target, "force-open", "open"),
         Some(BreakersCommand::ForceClose(target)) => force(ctx, target, "force-close", "closed"),
-        Some(BreakersCommand::Reset { name }) => {
-            put(ctx, name, "reset", &Note::default())?;
-            said(ctx, name, "reset", &format!("breaker {name} is reset: closed, nothing counted\n"))
+        Some(BreakersCommand::Reset(BreakerTarget { name, note })) => {
+            put(ctx, name, "reset", note)?;
+            let held = note.ttl.map_or_else(String::new, |d| format!(", and held so for {}", span(d)));
+            said(ctx, name, "reset", &format!("breaker {name} is reset: closed, nothing counted{held}\n"))
         }
     }
 }

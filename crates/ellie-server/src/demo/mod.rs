@@ -8,6 +8,7 @@ mod traffic;
 use crate::app::{self, Error, Running};
 use crate::config::Resolved;
 use ellie::{RouteInfo, ServiceInfo};
+use ellie_core::Now;
 use ellie_core::journal::Entry;
 use ellie_gateway::cluster::ServiceStats;
 use screen::{Frame, InstanceRow, ServiceRow};
@@ -16,7 +17,7 @@ use services::Server;
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -112,6 +113,9 @@ impl Demo {
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut until = Duration::ZERO;
+        if terminal {
+            say("\x1b[2J");
+        }
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -126,7 +130,9 @@ impl Demo {
             }
             until = elapsed;
             if terminal {
-                say(&format!("\x1b[H\x1b[2J{}", screen::render(&self.frame(elapsed), colour)));
+                // Drawn over the last picture, whose rest is cleared line by line: clearing all of it first flickers.
+                let picture = screen::render(&self.frame(elapsed), colour).replace('\n', "\x1b[K\n");
+                say(&format!("\x1b[H{picture}\x1b[J"));
             } else {
                 for event in self.new_events() {
                     say(&format!("{:>5.1} s    {event}", elapsed.as_secs_f64()));
@@ -198,8 +204,13 @@ impl Demo {
         }
         self.last = next;
         let events = ellie.journal().since(0);
+        let began = Now::read().wall.checked_sub(elapsed).unwrap_or(SystemTime::UNIX_EPOCH);
+        let when = |at: SystemTime| at.duration_since(began).unwrap_or_default().as_secs_f64();
+        let api = addresses.api.to_string();
         Frame {
             elapsed,
+            columns: terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0)),
+            server: (api != "127.0.0.1:5000").then(|| format!("http://{api}")),
             links,
             caption: self.caption,
             rate: asked as f64 / BEAT.as_secs_f64(),
@@ -208,7 +219,7 @@ impl Demo {
             events: events
                 .iter()
                 .skip(events.len().saturating_sub(EVENTS))
-                .map(|event| told(&event.entry))
+                .map(|event| format!("{:>5.1} s  {}", when(event.at), told(&event.entry)))
                 .collect(),
         }
     }

@@ -10,6 +10,10 @@ use std::time::Duration;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Frame {
     pub(super) elapsed: Duration,
+    /// The terminal's columns.
+    pub(super) columns: usize,
+    /// What the command line needs to be told to find this server.
+    pub(super) server: Option<String>,
     pub(super) links: Vec<(&'static str, String)>,
     pub(super) caption: &'static str,
     pub(super) rate: f64,
@@ -39,42 +43,42 @@ pub(super) struct InstanceRow {
     pub(super) failure_rate: f64,
 }
 
-/// Columns that the screen needs.
-const WIDTH: usize = 78;
+/// Columns that the screen needs, and the most that it uses.
+const WIDTH: std::ops::RangeInclusive<usize> = 78..=118;
+const TITLE: &str = "ellie demo  three services, seeded faults, real traffic";
 /// Cells of a share's bar.
 const BAR: usize = 16;
 
 /// The whole screen, without cursor movements. With `colour` off it has no escapes.
 pub(super) fn render(frame: &Frame, colour: bool) -> String {
     let paint = Paint(colour);
+    let width = frame.columns.clamp(*WIDTH.start(), *WIDTH.end());
     let mut out = String::new();
     let bold = Style::new().bold();
     let dim = Style::new().dimmed();
     let clock = format!("{:>5.1} s", frame.elapsed.as_secs_f64());
-    let title = format!("{}  three services, seeded faults, real traffic", paint.on(bold, "ellie demo"));
-    let _ = writeln!(out, "{title}{clock:>23}");
+    let title = TITLE.replacen("ellie demo", &paint.on(bold, "ellie demo"), 1);
+    let _ = writeln!(out, "{title}{clock:>rest$}", rest = width - TITLE.chars().count());
     for (name, url) in &frame.links {
         let _ = writeln!(out, "  {name:<10} {url}");
     }
-    let _ = writeln!(out, "{}", paint.on(dim, &"─".repeat(WIDTH)));
+    let _ = writeln!(out, "{}", paint.on(dim, &"─".repeat(width)));
     let _ = writeln!(out, "▶ {}", paint.on(bold, frame.caption));
     let _ = writeln!(out, "  {:.0} requests/s, {:.1} % answered well\n", frame.rate, frame.ok_share * 100.0);
     for service in &frame.services {
-        service_rows(&mut out, service, &paint);
+        service_rows(&mut out, service, &paint, width);
     }
-    let _ = writeln!(out, "{}", paint.on(dim, &format!("─ events {}", "─".repeat(WIDTH - 9))));
+    let _ = writeln!(out, "{}", paint.on(dim, &format!("─ events {}", "─".repeat(width - 9))));
     for event in &frame.events {
-        let _ = writeln!(out, "  {}", clip(event, WIDTH - 2));
+        let _ = writeln!(out, "  {}", clip(event, width - 2));
     }
-    let _ = write!(
-        out,
-        "{}",
-        paint.on(dim, "  ^C ends it. Try: ellie why payments · ellie resolve users --explain")
-    );
+    let server = frame.server.as_ref().map_or_else(String::new, |server| format!(" --server {server}"));
+    let hint = format!("^C ends it. Try: ellie{server} why payments, … resolve users --explain, … events -f");
+    let _ = write!(out, "  {}", paint.on(dim, &clip(&hint, width - 2)));
     out
 }
 
-fn service_rows(out: &mut String, service: &ServiceRow, paint: &Paint) {
+fn service_rows(out: &mut String, service: &ServiceRow, paint: &Paint, width: usize) {
     let (mark, colour, word) = match service.breaker {
         State::Closed => ("●", AnsiColor::Green, "closed"),
         State::HalfOpen => ("◐", AnsiColor::Yellow, "half-open"),
@@ -108,7 +112,7 @@ fn service_rows(out: &mut String, service: &ServiceRow, paint: &Paint) {
             "    {mark} {:<11} {bar} {:>3.0} %  {latency:>7}  {}",
             i.id,
             i.share * 100.0,
-            clip(&state, 29)
+            clip(&state, width - 49)
         );
     }
     out.push('\n');
@@ -147,6 +151,8 @@ mod tests {
         };
         Frame {
             elapsed: Duration::from_millis(12_340),
+            columns: 80,
+            server: Some("http://127.0.0.1:41234".into()),
             links: vec![("api", "http://127.0.0.1:5000".into())],
             caption: "payments answers every request with 500 (seeded): watch its breaker open",
             rate: 240.0,
@@ -169,8 +175,10 @@ mod tests {
     fn the_screen_fits_eighty_columns_and_tells_states_without_colour() {
         let text = render(&frame(), false);
         assert!(!text.contains('\u{1b}'));
-        for line in text.lines() {
-            assert!(line.chars().count() <= 80, "{}: {line}", line.chars().count());
+        for (columns, most) in [(80, 80), (40, 80), (100, 100), (200, 118)] {
+            for line in render(&Frame { columns, ..frame() }, false).lines() {
+                assert!(line.chars().count() <= most, "{}: {line}", line.chars().count());
+            }
         }
         for part in
             ["breaker OPEN, probes in 3.2 s", "● payments-1", "✗ payments-2", "connection refused", "98.7 %"]

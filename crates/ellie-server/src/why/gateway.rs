@@ -52,11 +52,11 @@ pub(super) fn breaker(f: &Facts, hints: &mut Vec<String>) -> Finding {
     found
 }
 
-pub(super) fn routes(f: &Facts, hints: &mut Vec<String>) -> Finding {
+pub(super) fn routes(f: &Facts, hints: &mut Vec<String>, later: &mut Vec<String>) -> Finding {
     let name = &f.detail.name;
     let own: Vec<&Route> = f.routes.iter().filter(|r| r.service_name == *name).collect();
     if own.is_empty() {
-        hints.push(format!("ellie routes add '/{name}/*' {name} --target-path /"));
+        later.push(format!("ellie routes add '/{name}/*' {name} --target-path /"));
         return finding(
             Level::Info,
             "routes",

@@ -78,13 +78,16 @@ pub(crate) fn report(f: &Facts, id: Option<&str>) -> Report {
     let shown = || f.detail.instances.iter().filter(|i| id.is_none_or(|id| i.id == id));
     let instances: Vec<InstanceReport> = shown().map(|i| instance(f, i)).collect();
     let mut hints: Vec<String> = Vec::new();
-    let mut findings = service(f, &mut hints);
+    // What would be good to have comes after what keeps traffic away now.
+    let mut later: Vec<String> = Vec::new();
+    let mut findings = service(f, &mut hints, &mut later);
     let sources: Vec<&str> = shown().map(|i| i.source.as_str()).collect();
     findings.extend(provided::findings(&f.providers, name, &sources));
     // The instance that keeps traffic away is worth more than one that only could be better.
     for i in shown().filter(|i| !gets_traffic(f, i)).chain(shown().filter(|i| gets_traffic(f, i))) {
         hints.extend(instance_hint(f, i));
     }
+    hints.append(&mut later);
     let open = f.breaker.as_ref().is_some_and(|b| b.state == BreakerState::Open);
     let with_traffic = shown().filter(|i| gets_traffic(f, i)).count();
     let total = shown().count();
@@ -138,7 +141,7 @@ fn candidate<'f>(f: &'f Facts, id: &str) -> Option<&'f Candidate> {
     f.resolved.as_ref()?.candidates.iter().find(|c| c.id == id)
 }
 
-fn service(f: &Facts, hints: &mut Vec<String>) -> Vec<Finding> {
+fn service(f: &Facts, hints: &mut Vec<String>, later: &mut Vec<String>) -> Vec<Finding> {
     let (d, name) = (&f.detail, &f.detail.name);
     let mut findings = vec![finding(
         Level::Ok,
@@ -189,7 +192,7 @@ fn service(f: &Facts, hints: &mut Vec<String>) -> Vec<Finding> {
     }
     findings.push(strategy(f));
     findings.push(gateway::breaker(f, hints));
-    findings.push(gateway::routes(f, hints));
+    findings.push(gateway::routes(f, hints, later));
     findings.extend(gateway::rate_limits(f));
     if let Some(why) = &f.expiry_paused {
         findings.push(finding(Level::Warning, "leases", format!("expiry is paused: {why}")));

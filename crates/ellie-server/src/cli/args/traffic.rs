@@ -20,11 +20,8 @@ pub(crate) enum BreakersCommand {
     ForceOpen(BreakerTarget),
     /// Let all calls through
     ForceClose(BreakerTarget),
-    /// Forget what was counted and forced; closed
-    Reset {
-        /// The breaker: a service's name
-        name: String,
-    },
+    /// Forget what was counted and forced; closed, with --ttl held so first
+    Reset(BreakerTarget),
 }
 
 #[derive(Debug, Args)]
