@@ -28,12 +28,14 @@ def main():
     parser.add_argument("--port", default=24_000, type=int, help="the first of nginx's ports")
     args = parser.parse_args()
     files = args.count + 1000
-    resource.setrlimit(resource.RLIMIT_NOFILE, (files * 2, files * 2))
+    # nginx and ellie inherit it; each needs one a connection and some more.
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(files, hard), hard))
     ports = [args.port + 1 + n for n in range(LISTENERS)]
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         (folder / "nginx.conf").write_text(NGINX.format(
-            dir=folder, files=files * 2, connections=files, status=args.port, body=BODY,
+            dir=folder, files=files, connections=files - 100, status=args.port, body=BODY,
             listen=" ".join(f"listen 127.0.0.1:{p} backlog=4096;" for p in ports)))
         (folder / "ellie.toml").write_text(
             '[api]\nlisten = "127.0.0.1:0"\n[gateway]\nlisten = "127.0.0.1:0"\n[dashboard]\nlisten = "127.0.0.1:0"\n'

@@ -112,7 +112,7 @@ fn service_rows(out: &mut String, service: &ServiceRow, paint: &Paint, width: us
             "    {mark} {:<11} {bar} {:>3.0} %  {latency:>7}  {}",
             i.id,
             i.share * 100.0,
-            clip(&state, width - 49)
+            clip(&state, width - 51)
         );
     }
     out.push('\n');
