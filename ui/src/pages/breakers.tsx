@@ -85,7 +85,7 @@ function Trips({ item }: { item: Item }) {
   const t = item.breaker.lastTransition
   const last = t ? `last change ${span(t.ago)} ago, ${t.from.replace('_', '-')} → ${t.to.replace('_', '-')}: ${causeWord(t.cause)}` : undefined
   if (!own?.length) return <span class="dim" title={last}>{item.breaker.opened ? `${int(item.breaker.opened)}, before what the journal keeps` : 'none'}</span>
-  return <span class="clip dim num" title={last}>{own.map((at) => span(Math.max(0, now.value - at))).join(', ')} ago{t && item.breaker.state !== 'closed' ? `: ${causeWord(t.cause)}` : ''}</span>
+  return <span class="clip dim num" title={last}>{own.map((at) => span(Math.max(0, now.value - at))).join(', ')} ago</span>
 }
 
 const worst = (a: Item, b: Item): number => a.rank - b.rank || Number(b.rps > 0) - Number(a.rps > 0) || natural(a.name, b.name)

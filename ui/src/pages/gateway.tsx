@@ -155,7 +155,7 @@ function Result({ result }: { result: RouteTestResult }) {
       {result.breaker && <p>Breaker of {service}: <State word={breakerWord(result.breaker.state, result.breaker.forced)} /></p>}
       {result.resolve && (
         <section class="panel"><h2>Instances <span class="count">{strategyName(result.resolve.strategy)}</span></h2>
-          <table class="plain"><thead><tr><th>Instance</th><th>Status</th><th class="end">share</th><th>Why</th></tr></thead>
+          <table class="plain"><thead><tr><th>Instance</th><th>Status</th><th class="end" title="that the next request is its">chance</th><th>Why</th></tr></thead>
             <tbody>{result.resolve.candidates.slice(0, 12).map((c) => <tr key={c.id}><td>{c.picked && <span class="ok"><Icon name="chevron" size={12} label="picked" /></span>} <InstanceLink service={service} id={c.id} /></td><td><State word={instanceWord({ status: c.status, standing: c.standing, reason: c.reason })} /></td><td class="end num">{percent(c.score?.share)}</td><td class="dim">{c.reason}</td></tr>)}</tbody></table>
         </section>
       )}

@@ -14,6 +14,8 @@ pub(super) fn demo(ctx: &Context, args: &DemoArgs) -> Result<()> {
     let mut settings = args.settings.clone();
     // What is shown is not kept.
     settings.ephemeral = true;
+    // First, so that a flag of one's own is stronger; as flags, so that the configuration tells what is in force.
+    settings.set.splice(0..0, crate::demo::QUICK.map(|(key, value)| (key.to_owned(), value.to_owned())));
     let resolved = ctx.resolve(&ctx.sources(&settings))?;
     crate::demo::run(resolved, args.duration).map_err(|error| failed(&error))
 }

@@ -27,6 +27,16 @@ use traffic::{Counts, Seen};
 const SERVICES: [(&str, usize); 3] = [("orders", 2), ("payments", 2), ("users", 3)];
 /// What is asked for.
 const PATHS: [&str; 3] = ["/api/orders/7", "/api/payments/42", "/api/users/alice"];
+/// Keys with which checks and breakers react while somebody watches; the defaults are made for weeks. The screen tells
+/// what happens: the log would write over it.
+pub(crate) const QUICK: [(&str, &str); 6] = [
+    ("health.interval", "1s"),
+    ("health.timeout", "500ms"),
+    ("circuit_breaker.recovery_timeout", "4s"),
+    ("circuit_breaker.max_recovery_timeout", "8s"),
+    ("circuit_breaker.monitoring_period", "10s"),
+    ("log.level", "error"),
+];
 /// Between two pictures.
 const BEAT: Duration = Duration::from_millis(500);
 /// How much slower the slow instance is.
@@ -38,8 +48,7 @@ const EVENTS: usize = 6;
 ///
 /// # Errors
 /// Why it could not start.
-pub(crate) fn run(mut resolved: Resolved, duration: Option<Duration>) -> Result<(), Error> {
-    quicken(&mut resolved);
+pub(crate) fn run(resolved: Resolved, duration: Option<Duration>) -> Result<(), Error> {
     app::logging(&resolved.log);
     app::runtime()?.block_on(async {
         let stop = CancellationToken::new();
@@ -52,17 +61,6 @@ pub(crate) fn run(mut resolved: Resolved, duration: Option<Duration>) -> Result<
         running.stop(Duration::from_secs(1)).await;
         Ok(())
     })
-}
-
-/// Checks and breakers that react while somebody watches; the defaults are made for weeks.
-fn quicken(resolved: &mut Resolved) {
-    resolved.health.interval = Duration::from_secs(1);
-    resolved.health.timeout = Duration::from_millis(500);
-    resolved.breaker.recovery_timeout = Duration::from_secs(4);
-    resolved.breaker.max_recovery_timeout = Duration::from_secs(8);
-    resolved.breaker.monitoring_period = Duration::from_secs(10);
-    // The screen tells what happens; the log would write over it.
-    "error".clone_into(&mut resolved.log.level);
 }
 
 struct Demo {

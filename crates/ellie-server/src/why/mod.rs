@@ -407,7 +407,7 @@ fn balance(f: &Facts, i: &Instance) -> Vec<Finding> {
             format!(", latency {} ({:.1} × the service's)", millis(ms), score.relative_latency)
         });
         let text = format!(
-            "{} of the traffic; cost {:.2}{latency}, {} failing, {} in flight",
+            "{} chance of the next request; cost {:.2}{latency}, {} failing, {} in flight",
             percent(score.share),
             score.cost,
             percent(score.failure_rate),
