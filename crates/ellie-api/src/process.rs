@@ -120,7 +120,7 @@ pub struct LogLine {
     pub at: String,
     /// Of which process.
     pub process: String,
-    /// `out`, `err`, or `note` for what ellie says of the process.
+    /// `out`, `err`, or what ellie says of the process: `note`, and `alarm` where something went wrong.
     pub stream: String,
     /// Without its end.
     pub text: String,

@@ -90,7 +90,7 @@ fn logs_are_shown_and_followed() {
     let mut lines = BufReader::new(follower.stdout.take().expect("piped")).lines().map_while(Result::ok);
     assert!(lines.any(|line| line == "api | api says hello"), "past lines come first");
     ellie.cli(&["restart", "api"]).success();
-    assert!(lines.any(|line| line.starts_with("api | asked to restart")));
+    assert!(lines.any(|line| line.starts_with("api · asked to restart")));
     assert!(lines.any(|line| line == "api | api says hello"), "what comes is shown");
     follower.kill().expect("it runs");
     follower.wait().expect("it has ended");
@@ -102,8 +102,8 @@ fn the_graph_is_drawn_for_terminals_and_for_graphviz() {
     let page = ellie.cli(&["graph"]).success().stdout;
     let lines: Vec<&str> = page.lines().map(str::trim_end).collect();
     assert!(lines[0].starts_with("web") && lines[0].ends_with("ready"), "{page}");
-    assert!(lines[1].starts_with("└─ api") && lines[1].contains("healthy"), "{page}");
-    assert!(lines[2].starts_with("   └─ migrate") && lines[2].ends_with("completed"), "{page}");
+    assert!(lines[1].starts_with("└─ api") && lines[1].ends_with("needed healthy"), "{page}");
+    assert!(lines[2].starts_with("   └─ migrate") && lines[2].ends_with("needed completed"), "{page}");
     let dot = ellie.cli(&["graph", "--dot"]).success().stdout;
     assert!(dot.starts_with("digraph"), "{dot}");
     assert!(dot.contains("\"web\" -> \"api\" [label=\"healthy\"]"), "{dot}");
@@ -170,4 +170,47 @@ fn a_procfile_is_run_with_its_env_file() {
     let line = ellie.until_line("web", "good morning on ").1;
     assert_eq!(json!(line.parse::<u16>().expect("a port")), ellie.process("web")["port"]);
     ellie.until_state("worker", "ready");
+}
+
+#[test]
+fn a_compose_file_is_run_without_containers() {
+    let folder = std::sync::Arc::new(tempfile::TempDir::new().expect("a temporary folder"));
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("writable");
+    let port = common::free_port();
+    write(".env", "GREETING=good morning\n");
+    write("users.env", "FROM_FILE=yes\n");
+    write(
+        "compose.yaml",
+        &format!(
+            r#"
+services:
+  users:
+    image: example/users
+    command: ["sh", "-c", "echo \"$GREETING $$FROM_FILE $$OWN on $$PORT\"; touch healthy; exec sleep 1000"]
+    env_file: users.env
+    environment: {{ OWN: too }}
+    healthcheck: {{ test: ["CMD", "test", "-e", "healthy"], interval: 100ms }}
+    ports: ["{port}:80"]
+    volumes: ["./data:/data"]
+    depends_on: {{ migrate: {{ condition: service_completed_successfully }} }}
+  web:
+    command: sleep 1000
+    depends_on: {{ users: {{ condition: service_healthy }} }}
+  migrate: {{ command: "true" }}
+"#
+        ),
+    );
+    let ellie = Ellie::builder().folder(&folder).verb("up").args(["compose.yaml"]).start();
+    ellie.until_line("users", &format!("good morning yes too on {port}"));
+    ellie.until_state("web", "ready");
+    assert_eq!(ellie.process("migrate")["state"], "completed");
+    let log = ellie.log();
+    for note in [
+        "compose.yaml:10: `users` runs without a container: `volumes` is left out",
+        "nothing translates ports",
+    ] {
+        assert!(log.contains(note), "{note}\n{log}");
+    }
+    let users = ellie.get("/services/users").expect(200).json();
+    assert_eq!(users["instances"][0]["port"], port);
 }

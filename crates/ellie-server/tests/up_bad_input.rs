@@ -77,29 +77,45 @@ fn a_procfile_is_checked_the_same_way() {
 }
 
 #[test]
+fn a_compose_file_is_checked_the_same_way() {
+    let ran = |text: &str| {
+        let folder = tempfile::TempDir::new().expect("a temporary folder");
+        let file = folder.path().join("compose.yaml");
+        std::fs::write(&file, text).expect("a file can be written");
+        let file = file.to_str().expect("plain").to_owned();
+        Ellie::builder().verb("up").args([file.as_str()]).spawn().ended().expect(78).stderr
+    };
+    let said = ran("services:\n  redis:\n    image: redis\n  web: { comand: x }\n");
+    assert!(said.contains("line 3: `redis` has an `image` and no command"), "{said}");
+    assert!(said.contains("line 4: `web` has an unknown key `comand`"), "{said}");
+    let said = ran("services:\n  a: { command: x, depends_on: [b] }\n  b: { command: x, depends_on: [a] }\n");
+    assert!(said.contains("line 2") && said.contains("a → b → a"), "{said}");
+    assert!(ran("services: [\n").contains("is no YAML"));
+    assert!(ran("services: {}\n").contains("no service in it"));
+}
+
+#[test]
 fn one_that_exits_at_once_is_a_crash_loop_with_growing_jittered_pauses() {
-    let ellie = Ellie::up(&[script(
-        "broken",
-        "echo 'no such table' >&2; exit 3",
-        "backoff = { base = \"20ms\", cap = \"10m\", crash_loop = 3 }",
-    )]);
-    ellie.until("broken", "in a crash loop", |unit| unit["state"] == "crash_loop");
-    // Each pause is a share of a bound that doubles; the next one is always told.
-    let unit = ellie.until("broken", "in a pause", |unit| {
-        unit["retryIn"].is_u64() && unit["failures"].as_u64() > Some(3)
-    });
+    let fail = "echo 'no such table' >&2; exit 3";
+    let ellie = Ellie::up(&[
+        script("quick", fail, "backoff = { base = \"1ms\", cap = \"5ms\", crash_loop = 3 }"),
+        // Its first pause outlasts any test.
+        script("broken", fail, "backoff = { base = \"100m\", cap = \"100m\", crash_loop = 1 }"),
+    ]);
+    ellie.until("quick", "started again and again", |unit| unit["failures"].as_u64() >= Some(5));
+    assert!(ellie.lines("quick").iter().any(|line| line.1 == "failed 3 times in a row"));
+    let unit = ellie.until_state("broken", "crash_loop");
+    assert_eq!((&unit["failures"], &unit["restarts"]), (&json!(1), &json!(0)));
     assert_eq!(unit["lastExit"], json!({"code": 3, "left": 0}));
     assert_eq!(unit["reason"], "ended with exit code 3");
-    let failures = u32::try_from(unit["failures"].as_u64().expect("a number")).expect("few");
-    let bound = 20_u64 << (failures - 1);
-    assert!(unit["retryIn"].as_u64() <= Some(bound), "{unit}");
-    let written = ellie.lines("broken");
-    assert!(written.iter().any(|line| line.1 == "no such table"));
-    assert!(written.iter().any(|line| line.1.contains("times in a row")), "{written:?}");
+    // Half of it is left to chance.
+    let pause = unit["retryIn"].as_u64().expect("a pause");
+    assert!((40 * 60_000..=100 * 60_000).contains(&pause), "{unit}");
+    assert!(ellie.lines("broken").iter().any(|line| line.1 == "no such table"));
     let ran = ellie.cli(&["wait", "broken", "--timeout", "10ms"]).expect(124);
-    assert!(ran.stderr.contains("ended with exit code 3"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("broken is crash_loop: ended with exit code 3"), "{}", ran.stderr);
     let page = ellie.cli(&["ps"]).success().stdout;
-    assert!(page.contains("crash_loop"), "{page}");
+    assert!(page.contains("crash_loop") && page.contains("; again in "), "{page}");
     ellie.cli(&["stop", "broken"]).success();
     ellie.until_state("broken", "stopped");
 }

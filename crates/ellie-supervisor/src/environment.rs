@@ -27,7 +27,7 @@ pub(crate) fn of(
 }
 
 /// The lines of one file.
-fn read(file: &EnvFile) -> Result<Vec<(String, String)>, String> {
+pub(crate) fn read(file: &EnvFile) -> Result<Vec<(String, String)>, String> {
     let shown = file.path.display();
     let open = std::fs::File::open(&file.path).and_then(|open| match open.metadata()? {
         metadata if metadata.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
@@ -39,7 +39,10 @@ fn read(file: &EnvFile) -> Result<Vec<(String, String)>, String> {
         Err(error) if error.kind() == io::ErrorKind::NotFound && !file.required => return Ok(Vec::new()),
         Err(error) => return Err(format!("its env_file `{shown}` can't be read: {error}")),
     };
-    let lines = dotenvy::from_read_iter(io::Read::take(open, MAX_FILE));
+    let text = io::read_to_string(io::Read::take(open, MAX_FILE))
+        .map_err(|error| format!("its env_file `{shown}` can't be read: {error}"))?;
+    let text = quoted(&text);
+    let lines = dotenvy::from_read_iter(text.as_bytes());
     let pairs: Result<Vec<_>, _> = lines.collect();
     pairs.map_err(|error| match error {
         // The line itself may be a secret.
@@ -50,6 +53,38 @@ fn read(file: &EnvFile) -> Result<Vec<(String, String)>, String> {
         }
         error => format!("its env_file `{shown}` can't be read: {error}"),
     })
+}
+
+/// `text` with quotes around values that have blanks in them and none: the reader of such files refuses them, and other
+/// tools do not.
+fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut open: Option<char> = None;
+    for line in text.lines() {
+        let value = match open {
+            None => line.split_once('=').map(|(name, value)| (name, value.trim())),
+            Some(_) => None,
+        };
+        match (open, value) {
+            // A quoted value may go on over lines, which are not to be touched.
+            (Some(quote), _) => open = Some(quote).filter(|quote| !line.contains(*quote)),
+            (None, Some((_, value))) if value.starts_with(['"', '\'']) => {
+                open = value.chars().next().filter(|quote| !value[1..].contains(*quote));
+            }
+            (None, Some((name, value))) if !name.trim_start().starts_with('#') => {
+                let end = value.find(" #").unwrap_or(value.len());
+                let bare = value[..end].trim_end();
+                if bare.contains(char::is_whitespace) && !bare.contains(['"', '\'', '\\']) {
+                    out.push_str(&format!("{name}=\"{bare}\"\n"));
+                    continue;
+                }
+            }
+            _ => {}
+        }
+        out.push_str(line);
+        out.push('\n');
+    }
+    out
 }
 
 /// `word` with `$NAME` and `${NAME}` filled in where `environment` has the name.
@@ -88,6 +123,26 @@ mod tests {
 
     fn environment(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
         pairs.iter().map(|(name, value)| (name.into(), value.into())).collect()
+    }
+
+    #[test]
+    fn values_with_blanks_need_no_quotes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.env");
+        let text = "# A=a comment\nA=good morning\nexport B=x y # told\nC='kept  # as'\nD=\"two\nE=of it\"\nF=plain\nG=\n";
+        std::fs::write(&path, text).unwrap();
+        let pairs = read(&EnvFile { path, required: true }).unwrap();
+        let pairs: Vec<(&str, &str)> =
+            pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let expected = [
+            ("A", "good morning"),
+            ("B", "x y"),
+            ("C", "kept  # as"),
+            ("D", "two\nE=of it"),
+            ("F", "plain"),
+            ("G", ""),
+        ];
+        assert_eq!(pairs, expected);
     }
 
     #[test]

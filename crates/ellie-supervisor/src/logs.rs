@@ -33,6 +33,8 @@ pub enum Stream {
     Err,
     /// The supervisor, about the process.
     Note,
+    /// The same, of something that went wrong.
+    Alarm,
 }
 
 impl Stream {
@@ -43,11 +45,12 @@ impl Stream {
             Self::Out => "out",
             Self::Err => "err",
             Self::Note => "note",
+            Self::Alarm => "alarm",
         }
     }
 
     fn parse(text: &str) -> Option<Self> {
-        [Self::Out, Self::Err, Self::Note].into_iter().find(|stream| stream.as_str() == text)
+        [Self::Out, Self::Err, Self::Note, Self::Alarm].into_iter().find(|stream| stream.as_str() == text)
     }
 }
 

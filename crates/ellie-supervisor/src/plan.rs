@@ -1,9 +1,9 @@
 //! Definitions, checked against each other: who starts when, and what can't be.
 
-mod check;
+pub(crate) mod check;
 mod graph;
 
-pub use graph::{Edge, Node, dot, tree};
+pub use graph::{Edge, Node, Twig, dot, tree};
 
 use crate::definition::{Condition, Definition};
 use ellie_core::dependencies::Graph;

@@ -4,7 +4,7 @@ mod run;
 
 use crate::hooks::{Hooks, Instance, Notice};
 use crate::logs::{self, Logs, Stream};
-use crate::machine::{Action, Input, Machine};
+use crate::machine::{Action, Input, Machine, NoticeKind};
 use crate::plan::Plan;
 use crate::process::Launcher;
 use crate::status::{Goal, Reached, Status};
@@ -294,7 +294,11 @@ impl Driver {
             }
             Action::Tell { unit, kind, message } => {
                 let unit_name: Arc<str> = self.shared.plan.slots()[unit].unit.as_str().into();
-                self.shared.note(unit, &unit_name, &message);
+                let stream = match kind {
+                    NoticeKind::Failed | NoticeKind::CrashLoop => Stream::Alarm,
+                    _ => Stream::Note,
+                };
+                self.shared.note(unit, &unit_name, stream, &message);
                 self.shared.hooks.tell(&Notice { unit: unit_name, kind, message });
             }
         }
@@ -316,8 +320,8 @@ async fn until(at: Option<Instant>) {
 
 impl Shared {
     /// A line of the supervisor's own among those of the process.
-    fn note(&self, unit: usize, name: &Arc<str>, message: &str) {
-        let lines = self.logs.append(name, Stream::Note, vec![message.to_owned()], Now::read());
+    fn note(&self, unit: usize, name: &Arc<str>, stream: Stream, message: &str) {
+        let lines = self.logs.append(name, stream, vec![message.to_owned()], Now::read());
         if let Some(file) = self.files[unit].clone() {
             tokio::task::spawn_blocking(move || {
                 // What can't be written is told by whoever writes the process' own lines.

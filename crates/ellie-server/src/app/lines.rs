@@ -12,6 +12,7 @@ const COLOURS: [AnsiColor; 6] = [
     AnsiColor::BrightCyan,
 ];
 const DIM: Style = Style::new().dimmed();
+const ALARM: Style = Style::new().bold().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Red)));
 
 /// Gives each process its colour and all names the same room.
 #[derive(Clone, Debug)]
@@ -32,7 +33,8 @@ impl Painter {
         let colour = Style::new().fg_color(Some(COLOURS[place % COLOURS.len()].into()));
         let (text, width) = (harmless(text), self.width);
         match stream {
-            "note" => format!("{colour}{name:width$} |{colour:#} {DIM}{text}{DIM:#}\n"),
+            "note" => format!("{colour}{name:width$} ·{colour:#} {DIM}{text}{DIM:#}\n"),
+            "alarm" => format!("{colour}{name:width$}{colour:#} {ALARM}✗ {text}{ALARM:#}\n"),
             // Whatever colour the line left on ends with it.
             _ => format!("{colour}{name:width$} |{colour:#} {text}\u{1b}[0m\n"),
         }
@@ -82,6 +84,7 @@ mod tests {
     fn names_have_the_same_room() {
         let painter = Painter::new(vec!["a".into(), "longer".into()]);
         assert!(painter.paint("a", "out", "x").contains("a      |"));
-        assert!(painter.paint("longer", "note", "x").contains("longer |"));
+        assert!(painter.paint("longer", "note", "x").contains("longer ·"));
+        assert!(painter.paint("longer", "alarm", "x").contains("✗ x"));
     }
 }

@@ -27,6 +27,19 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+/// What to try with a server that has just started.
+const SERVER_NEXT: [&str; 3] = [
+    "ellie register my-service --port 3000 --health /health",
+    "ellie routes add '/api/*' my-service",
+    "ellie why my-service",
+];
+/// The same where it runs processes.
+const PROCESSES_NEXT: [&str; 3] = [
+    "ellie ps              in another terminal",
+    "ellie logs -f NAME",
+    "^C                    stops everything in order, twice at once",
+];
+
 /// Runs `ellie serve` until a signal ends it. `sources` tell the next configuration when a reload is asked for.
 ///
 /// # Errors
@@ -64,6 +77,7 @@ fn run(resolved: &Resolved, sources: Sources, processes: Option<&Processes>) -> 
             running.addresses(),
             running.operator(),
             ready::elapsed(started.wall),
+            if supervised.is_some() { PROCESSES_NEXT } else { SERVER_NEXT },
         );
         let reloading = running.configured().asks().map(|asks| {
             let waiting = Vec::new();

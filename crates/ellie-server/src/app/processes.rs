@@ -61,6 +61,7 @@ pub(super) fn manage(
         logs: logs::Settings { directory, ..logs::Settings::default() },
     };
     let scheme = if resolved.tls.is_some() { "https" } else { "http" };
+    let authorities = resolved.tls.as_ref().map(|tls| tls.cert.display().to_string());
     let addresses = *running.addresses();
     let tokens = running.tokens().clone();
     // One token a process, for as long as the server runs.
@@ -71,6 +72,7 @@ pub(super) fn manage(
             ("ELLIE_SERVER".to_owned(), format!("{scheme}://{}", reachable(addresses.api))),
             ("ELLIE_GATEWAY_URL".to_owned(), format!("{scheme}://{}", reachable(addresses.gateway))),
         ];
+        variables.extend(authorities.clone().map(|path| ("ELLIE_CA_FILE".to_owned(), path)));
         let name = format!("process:{}", instance.process);
         let mut granted = granted.lock().unwrap_or_else(PoisonError::into_inner);
         let token = match granted.get(&name) {

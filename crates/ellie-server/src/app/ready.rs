@@ -21,7 +21,13 @@ pub struct Addresses {
 }
 
 /// Prints the ready line to standard output; people get a few more lines of orientation on a terminal.
-pub(super) fn print(format: LogFormat, addresses: &Addresses, operator: &Operator, took: Duration) {
+pub(super) fn print(
+    format: LogFormat,
+    addresses: &Addresses,
+    operator: &Operator,
+    took: Duration,
+    next: [&str; 3],
+) {
     let text = match format {
         LogFormat::Json => json(addresses, operator),
         LogFormat::Text => line(addresses),
@@ -30,7 +36,7 @@ pub(super) fn print(format: LogFormat, addresses: &Addresses, operator: &Operato
     // A closed standard output is no reason not to serve.
     let _ = writeln!(out, "{text}");
     if format == LogFormat::Text && out.is_terminal() {
-        let _ = writeln!(out, "{}", orientation(addresses, operator, took));
+        let _ = writeln!(out, "{}", orientation(addresses, operator, took, next));
     } else if let Operator::Created(path) = operator {
         // Once in a data directory's life, and among what is logged: scripts read the one line above.
         tracing::info!(file = %path.display(), "made the operator token (mode 0600); the command line finds it there");
@@ -70,7 +76,7 @@ fn json(a: &Addresses, operator: &Operator) -> String {
     object.to_string()
 }
 
-fn orientation(a: &Addresses, operator: &Operator, took: Duration) -> String {
+fn orientation(a: &Addresses, operator: &Operator, took: Duration, next: [&str; 3]) -> String {
     let token = match operator {
         Operator::Configured => "the configured one".to_owned(),
         Operator::Created(path) => {
@@ -84,9 +90,9 @@ fn orientation(a: &Addresses, operator: &Operator, took: Duration) -> String {
         let _ = writeln!(out, "  dashboard       {}://{dashboard}", a.scheme);
     }
     let _ = writeln!(out, "  operator token  {token}");
-    let _ = writeln!(out, "  next            ellie register my-service --port 3000 --health /health");
-    let _ = writeln!(out, "                  ellie routes add '/api/*' my-service");
-    let _ = write!(out, "                  ellie why my-service");
+    let _ = writeln!(out, "  next            {}", next[0]);
+    let _ = writeln!(out, "                  {}", next[1]);
+    let _ = write!(out, "                  {}", next[2]);
     out
 }
 

@@ -16,7 +16,7 @@ use ureq::tls::Certificate;
 pub(crate) struct Context {
     pub(crate) common: Common,
     pub(crate) out: Output,
-    env: BTreeMap<String, String>,
+    pub(crate) env: BTreeMap<String, String>,
 }
 
 impl Context {

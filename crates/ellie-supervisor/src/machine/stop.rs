@@ -131,7 +131,11 @@ impl Machine {
             }
             _ => {
                 let reason = self.units[unit].last_exit.as_ref().map(ToString::to_string).unwrap_or_default();
-                self.tell(unit, NoticeKind::Stopped, format!("stopped: {reason}"));
+                let told = match reason.as_str() {
+                    "" => "stopped".to_owned(),
+                    reason => format!("stopped: {reason}"),
+                };
+                self.tell(unit, NoticeKind::Stopped, told);
                 self.enter(unit, State::Stopped, reason, now);
             }
         }

@@ -214,7 +214,7 @@ fn dependencies(d: &Definition, all: &[Definition], notes: &mut Notes<'_>) {
 }
 
 /// The one of `names` that `name` was probably meant to be.
-pub(super) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     // Two letters that have changed places in a short name are far apart by the measure below.
     let names = names.collect::<Vec<_>>().into_iter();
     if let Some(other) = names.clone().find(|other| strsim::osa_distance(name, other) == 1) {

@@ -25,6 +25,19 @@ pub struct Edge {
     pub condition: String,
 }
 
+/// One line of a tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Twig {
+    /// What is drawn before the name.
+    pub branch: String,
+    /// Whom it is about.
+    pub name: String,
+    /// What the one above waits for.
+    pub condition: Option<String>,
+    /// Whether what it depends on has been drawn further up.
+    pub again: bool,
+}
+
 /// `digraph`, with an arrow from each to what it depends on.
 #[must_use]
 pub fn dot(nodes: &[Node]) -> String {
@@ -49,9 +62,9 @@ fn escape(text: &str) -> String {
 }
 
 /// A tree of text: what nothing depends on stands to the left, with what it depends on under it. What has been drawn
-/// with its dependencies is not drawn with them again. Each line is its text and the name that it is about.
+/// with its dependencies is not drawn with them again.
 #[must_use]
-pub fn tree(nodes: &[Node]) -> Vec<(String, String)> {
+pub fn tree(nodes: &[Node]) -> Vec<Twig> {
     let needed: BTreeSet<&str> = nodes.iter().flat_map(|n| &n.needs).map(|edge| edge.name.as_str()).collect();
     let mut lines = Vec::new();
     let mut drawn = BTreeSet::new();
@@ -67,9 +80,12 @@ pub fn tree(nodes: &[Node]) -> Vec<(String, String)> {
             let node = nodes.iter().find(|node| node.name == name);
             let needs = node.map(|node| node.needs.as_slice()).unwrap_or_default();
             let again = !drawn.insert(name) && !needs.is_empty();
-            let condition = edge.map(|edge| format!("  {}", edge.condition)).unwrap_or_default();
-            let seen = if again { "  (see above)" } else { "" };
-            lines.push((format!("{before}{branch}{name}{condition}{seen}"), name.to_owned()));
+            lines.push(Twig {
+                branch: format!("{before}{branch}"),
+                name: name.to_owned(),
+                condition: edge.map(|edge| edge.condition.clone()),
+                again,
+            });
             if again {
                 continue;
             }

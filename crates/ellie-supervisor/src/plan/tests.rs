@@ -125,8 +125,10 @@ fn pictures_show_each_dependency_once() {
         needs: needs.iter().map(|n| edge(n)).collect(),
     };
     let nodes = [node("web", &["api", "db"]), node("api", &["db"]), node("db", &[])];
-    let lines: Vec<_> = tree(&nodes).into_iter().map(|(line, _)| line).collect();
-    assert_eq!(lines, ["web", "├─ api  healthy", "│  └─ db  healthy", "└─ db  healthy"]);
+    let lines = tree(&nodes);
+    let drawn: Vec<String> = lines.iter().map(|twig| format!("{}{}", twig.branch, twig.name)).collect();
+    assert_eq!(drawn, ["web", "├─ api", "│  └─ db", "└─ db"]);
+    assert_eq!((lines[0].condition.as_deref(), lines[1].condition.as_deref()), (None, Some("healthy")));
     let dot = dot(&nodes);
     assert!(dot.contains("\"api\" -> \"db\" [label=\"healthy\"];"), "{dot}");
     assert!(dot.contains("\"db\" [label=\"db\\nready\", shape=ellipse, style=dashed];"), "{dot}");

@@ -3,26 +3,9 @@
 //! Each process is offered a port in `PORT`; whether it listens there is its own affair. A file `.env` beside the
 //! Procfile is read where there is one, as with other tools of the kind.
 
+use super::Fault;
 use crate::definition::{Definition, EnvFile, Port};
-use std::fmt;
 use std::path::Path;
-
-/// What is wrong with one line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// The line, from 1.
-    pub line: usize,
-    /// What is wrong with it.
-    pub message: String,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.message)
-    }
-}
-
-impl std::error::Error for Fault {}
 
 /// The definitions of a Procfile that lies in `directory`.
 ///

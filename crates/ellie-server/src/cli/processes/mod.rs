@@ -12,10 +12,10 @@ use super::args::{Goal, GraphArgs, NamesArgs, WaitArgs};
 use super::client::segment;
 use super::context::Context;
 use super::error::{Code, Error, Result};
-use super::table::{Align, Cell, Column, DIM, GREEN, RED, YELLOW};
+use super::table::{Align, BOLD, Cell, Column, DIM, GREEN, RED, YELLOW};
 use crate::say::{ago, span_ms};
 use anstyle::Style;
-use ellie::supervisor::plan::{Edge, Node, dot, tree};
+use ellie::supervisor::plan::{Edge, Node, Twig, dot, tree};
 use ellie_api::process::{Process, Processes};
 use ellie_core::Now;
 use std::time::Duration;
@@ -168,11 +168,26 @@ pub(super) fn graph(ctx: &Context, args: &GraphArgs) -> Result<()> {
         &all.processes,
         |p| p.name.clone(),
         |text| {
-            for (line, name) in lines {
-                let state =
-                    nodes.iter().find(|node| node.name == name).map(|n| n.note.as_str()).unwrap_or_default();
+            let length = |twig: &Twig| twig.branch.chars().count() + twig.name.chars().count();
+            let width = lines.iter().map(length).max().unwrap_or_default();
+            for twig in &lines {
+                let node = nodes.iter().find(|node| node.name == twig.name);
+                let state = node.map(|node| node.note.as_str()).unwrap_or_default();
                 let style = colour(state);
-                text.push_str(&format!("{line}  {style}{state}{style:#}\n"));
+                let mut notes = Vec::new();
+                notes.extend(node.filter(|node| node.external).map(|_| "external".to_owned()));
+                notes.extend(twig.condition.as_ref().map(|condition| format!("needed {condition}")));
+                notes.extend(twig.again.then(|| "see above".to_owned()));
+                let notes = notes.join(", ");
+                let (branch, name, gap) = (&twig.branch, &twig.name, width - length(twig));
+                let line = format!("{DIM}{branch}{DIM:#}{BOLD}{name}{BOLD:#}{:gap$}", "");
+                // Where notes follow, states have the same room.
+                match notes.as_str() {
+                    "" => text.push_str(&format!("{line}  {style}{state}{style:#}\n")),
+                    notes => {
+                        text.push_str(&format!("{line}  {style}{state:10}{style:#}  {DIM}{notes}{DIM:#}\n"));
+                    }
+                }
             }
         },
     )

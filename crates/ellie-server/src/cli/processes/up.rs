@@ -3,11 +3,12 @@
 use super::super::args::UpArgs;
 use super::super::context::Context;
 use super::super::error::{Code, Error, Result};
+use super::super::table::YELLOW;
 use crate::app::Processes;
 use crate::config::{Resolved, Sources};
 use ellie::ServiceDefinition;
 use ellie::supervisor::Plan;
-use ellie::supervisor::source::procfile;
+use ellie::supervisor::source::{compose, procfile};
 use std::path::{Path, PathBuf};
 
 /// The Procfile that is looked for where none is named.
@@ -67,11 +68,10 @@ fn find(ctx: &Context, args: &UpArgs) -> Result<(Resolved, Sources, Vec<ServiceD
                 .try_("ellie serve    # runs the server alone"));
         }
     };
-    if has_ending(&file, &["yaml", "yml"]) {
-        let what = format!("`{}` can't be run: compose files are not read yet", file.display());
-        return Err(Error::new(Code::Usage, what).because("[[processes]] of ellie.toml and Procfiles are"));
-    }
-    let definitions = read_procfile(&file)?;
+    let definitions = match has_ending(&file, &["yaml", "yml"]) {
+        true => read_compose(ctx, &file)?,
+        false => read_procfile(&file)?,
+    };
     Ok((resolved, sources, definitions))
 }
 
@@ -79,18 +79,48 @@ fn has_ending(file: &Path, endings: &[&str]) -> bool {
     file.extension().is_some_and(|ending| endings.iter().any(|known| ending.eq_ignore_ascii_case(known)))
 }
 
+fn read(file: &Path) -> Result<String> {
+    let unread =
+        |error| Error::new(Code::Usage, format!("`{}` can't be read", file.display())).because(error);
+    std::fs::read_to_string(file).map_err(unread)
+}
+
+/// A file that can't be run, and every reason.
+fn faulty<W: ToString>(file: &Path, why: impl IntoIterator<Item = W>) -> Error {
+    let why: Vec<String> = why.into_iter().map(|why| why.to_string()).collect();
+    Error::new(Code::Config, format!("`{}` has faults", file.display())).because(why.join("\n"))
+}
+
 fn read_procfile(file: &Path) -> Result<Vec<ServiceDefinition>> {
-    let shown = file.display();
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Error::new(Code::Usage, format!("`{shown}` can't be read")).because(error))?;
-    let faulty = |why: String| Error::new(Code::Config, format!("`{shown}` has faults")).because(why);
-    let directory = file.parent().unwrap_or(Path::new(""));
-    let definitions = procfile::parse(&text, directory)
-        .map_err(|faults| faulty(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
+    let text = read(file)?;
+    let definitions = procfile::parse(&text, directory(file)).map_err(|faults| faulty(file, faults))?;
     if definitions.is_empty() {
-        return Err(faulty("no line of it is `name: command`".into()));
+        return Err(faulty(file, ["no line of it is `name: command`"]));
     }
-    Plan::new(definitions.clone())
-        .map_err(|faults| faulty(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
+    Plan::new(definitions.clone()).map_err(|faults| faulty(file, faults))?;
     Ok(definitions.into_iter().map(Into::into).collect())
+}
+
+fn read_compose(ctx: &Context, file: &Path) -> Result<Vec<ServiceDefinition>> {
+    let text = read(file)?;
+    let own = compose::dotenv(directory(file)).map_err(|why| faulty(file, [why]))?;
+    let variable = |name: &str| ctx.env.get(name).cloned().or_else(|| own.get(name).cloned());
+    let read = compose::parse(&text, directory(file), &variable).map_err(|faults| faulty(file, faults))?;
+    for note in &read.notes {
+        anstream::eprintln!("{YELLOW}note:{YELLOW:#} {}:{}: {}", file.display(), note.line, note.message);
+    }
+    if read.definitions.is_empty() {
+        return Err(faulty(file, ["there is no service in it that could be started"]));
+    }
+    Plan::new(read.definitions.clone()).map_err(|faults| {
+        let placed =
+            faults.into_iter().map(|fault| format!("line {}: {fault}", read.lines[fault.definition]));
+        faulty(file, placed.collect::<Vec<_>>())
+    })?;
+    Ok(read.definitions.into_iter().map(Into::into).collect())
+}
+
+/// Where what a file says is relative to.
+fn directory(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new(""))
 }
