@@ -66,7 +66,7 @@ fn create(daemon: &Daemon, name: &str, options: &[&str]) {
 /// ellie itself as a container on the network `app`, as one would run it in a swarm.
 fn ellie_inside(daemon: &Daemon) -> Seen {
     daemon.import_ellie("ellie:test");
-    let config = "[health]\ninterval = \"200ms\"\ntimeout = \"200ms\"\n\
+    let config = "[health]\ninterval = \"1s\"\ntimeout = \"1s\"\n\
                   [[routes]]\npath = \"/users/*\"\nservice_name = \"users\"\ntarget_path = \"/\"\n\
                   [providers.swarm]\nenabled = true\nendpoint = \"unix:///docker.sock\"\n";
     std::fs::write(daemon.folder().join("ellie.toml"), config).unwrap();
@@ -200,7 +200,7 @@ fn a_swarm_as_its_host_sees_it() {
     with_docker("a_swarm_as_its_host_sees_it", &[], |daemon| {
         let endpoint = daemon.endpoint();
         let config = format!(
-            "[health]\ninterval = \"200ms\"\ntimeout = \"200ms\"\n[providers.swarm]\nenabled = true\n\
+            "[health]\ninterval = \"1s\"\ntimeout = \"1s\"\n[providers.swarm]\nenabled = true\n\
              endpoint = \"{endpoint}\"\nrefresh = \"1s\"\n[providers.docker]\nenabled = true\nendpoint = \"{endpoint}\"\n"
         );
         let server = Ellie::builder().ephemeral().config(&config).start();
@@ -247,8 +247,9 @@ fn a_swarm_as_its_host_sees_it() {
         assert_eq!(address.split('/').next(), i["host"].as_str());
         daemon.docker(&["service", "scale", "-d", "vip=0"]);
         wait_until("the end of the address without a task", || ellie.instances("vip").is_empty());
-        let why = server.cli(&["why", "vip"]).expect(4).stderr;
-        assert!(why.contains("no task of the service is running"), "{why}");
+        wait_until("why it is gone", || {
+            server.cli(&["why", "vip"]).expect(4).stderr.contains("no task of the service is running")
+        });
 
         // What is wrong is told, and harms no other.
         create(daemon, "bad", &["-l", "service.name=bad", "-l", "service.port=eighty"]);
