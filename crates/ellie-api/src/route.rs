@@ -51,6 +51,9 @@ pub struct Route {
     /// More tries on other instances, for what may be retried; absent: the gateway's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<u32>,
+    /// Statuses of an instance that are tried again elsewhere, where the request may be; absent: the gateway's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_on: Option<Vec<u16>>,
     /// How much one client may ask.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,

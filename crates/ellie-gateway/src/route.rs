@@ -39,6 +39,8 @@ pub struct Route {
     pub try_timeout: Option<Duration>,
     /// More tries on other instances, for what may be retried; `None`: the gateway's default.
     pub retries: Option<u32>,
+    /// Which statuses of an instance are tried again elsewhere, where the request may be; `None`: the gateway's default.
+    pub retry_on: Option<RetryOn>,
     /// How much one client may ask.
     pub rate_limit: Option<RateLimit>,
     /// Bytes of a request body; `None`: the gateway's default.
@@ -49,6 +51,52 @@ pub struct Route {
     pub created_at: SystemTime,
     /// The order of creation, where the times are alike.
     pub order: u64,
+}
+
+/// Statuses after which a request is tried on another instance, if it is idempotent: a small, sorted set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RetryOn {
+    statuses: [u16; limits::RETRY_ON],
+    count: u8,
+}
+
+impl RetryOn {
+    /// The set of `statuses`.
+    ///
+    /// # Errors
+    /// What is wrong with it: a status that is neither 429 nor a 5xx, or too many.
+    pub fn new(statuses: impl IntoIterator<Item = i128>) -> Result<Self, String> {
+        let mut all = Vec::new();
+        for status in statuses {
+            match u16::try_from(status) {
+                Ok(known @ (429 | 500..=599)) => all.push(known),
+                _ => {
+                    return Err(format!("has {status}; 429 and 500 to 599 can be tried again"));
+                }
+            }
+        }
+        all.sort_unstable();
+        all.dedup();
+        let mut set = Self::default();
+        if all.len() > set.statuses.len() {
+            return Err(format!("has {} statuses; at most {} are allowed", all.len(), limits::RETRY_ON));
+        }
+        set.statuses[..all.len()].copy_from_slice(&all);
+        set.count = all.len() as u8;
+        Ok(set)
+    }
+
+    /// Its statuses, ascending.
+    #[must_use]
+    pub fn statuses(&self) -> &[u16] {
+        &self.statuses[..self.count.into()]
+    }
+
+    /// Whether `status` is one of them.
+    #[must_use]
+    pub fn contains(&self, status: u16) -> bool {
+        self.statuses().contains(&status)
+    }
 }
 
 /// `rateLimit {windowMs, max, key}`

@@ -5,7 +5,7 @@ use crate::explain::Authorize;
 use crate::limits::{Limiter, Verdict};
 use crate::matcher::{Found, Index, RequestView};
 use crate::metrics::{GatewayCounters, RouteStats, Totals};
-use crate::route::{Route, RouteSet, Routes};
+use crate::route::{RetryOn, Route, RouteSet, Routes};
 use arc_swap::{ArcSwap, Guard};
 use ellie_core::ServiceName;
 use std::collections::HashMap;
@@ -21,6 +21,9 @@ pub struct Defaults {
     pub try_timeout: Option<Duration>,
     /// More tries on other instances, for what may be retried.
     pub retries: u32,
+    /// Which statuses of an instance are tried again elsewhere, where the request may be; none by default: an answer is
+    /// an answer.
+    pub retry_on: RetryOn,
     /// Bytes of a request body; `None`: any number.
     pub max_body: Option<u64>,
     /// How many leading bits of an IPv6 address make one client of a rate limit.
@@ -33,6 +36,7 @@ impl Default for Defaults {
             timeout: Duration::from_secs(30),
             try_timeout: None,
             retries: 2,
+            retry_on: RetryOn::default(),
             max_body: None,
             ipv6_prefix: Limiter::IPV6_PREFIX,
         }
@@ -52,6 +56,8 @@ pub struct CompiledRoute {
     pub try_timeout: Duration,
     /// More tries on other instances, for what may be retried.
     pub retries: u32,
+    /// Which statuses of an instance are tried again elsewhere, where the request may be.
+    pub retry_on: RetryOn,
     /// Bytes of a request body; `None`: any number.
     pub max_body: Option<u64>,
     /// Its counters.
@@ -296,6 +302,7 @@ impl TableHandle {
                 timeout,
                 try_timeout: route.try_timeout.or(defaults.try_timeout).map_or(timeout, |t| t.min(timeout)),
                 retries: route.retries.unwrap_or(defaults.retries),
+                retry_on: route.retry_on.unwrap_or(defaults.retry_on),
                 max_body: route.max_body.or(defaults.max_body),
                 stats,
                 limiter,
@@ -330,6 +337,7 @@ impl TableHandle {
                     timeout: r.timeout,
                     try_timeout: r.try_timeout,
                     retries: r.retries,
+                    retry_on: r.retry_on,
                     max_body: r.max_body,
                     stats: r.stats.clone(),
                     limiter: r.limiter.clone(),

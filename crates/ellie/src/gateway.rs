@@ -117,6 +117,12 @@ impl RouteInfo {
         self
     }
 
+    /// Statuses of an instance (429, 500 to 599) after which a request that may be retried is tried elsewhere.
+    pub fn retry_on(mut self, statuses: impl IntoIterator<Item = u16>) -> Self {
+        self.0.retry_on = Some(statuses.into_iter().map(i128::from).collect());
+        self
+    }
+
     /// At most `max` requests in a `window` for each client address.
     pub fn rate_limit(mut self, max: u32, window: Duration) -> Self {
         self.0.rate_limit = Some(RateLimitDraft {

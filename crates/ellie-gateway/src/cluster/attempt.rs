@@ -100,6 +100,10 @@ impl Cluster {
     }
 }
 
+/// An instance that a request may go to in place of the one it was on.
+#[derive(Debug)]
+pub struct Another(Pick);
+
 /// One try at an instance, in flight. Say how it ended; dropping it says that whoever asked went away.
 #[derive(Debug)]
 #[must_use = "dropping an attempt at once cancels it"]
@@ -222,27 +226,42 @@ impl Attempt {
     /// # Errors
     /// Why there is no other try. The failure is then the request's, and recorded as such.
     pub fn retry(
-        mut self,
+        self,
         outcome: Outcome,
         now: Instant,
         rng: &mut Rng,
         tried: &[u64],
     ) -> Result<Self, Refusal> {
-        debug_assert!(!self.answered, "an answer that was passed on can't be taken back");
-        let next = match self.cluster.choose(now, rng, tried) {
+        match self.another(now, rng, tried) {
+            Ok(other) => Ok(self.give_way(other, outcome, now)),
+            Err(refusal) => {
+                self.finish(outcome, now);
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Another instance for this request, not among those `tried`, taken out of the retry budget: for whoever can do
+    /// with what it has got where there is none.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn another(&self, now: Instant, rng: &mut Rng, tried: &[u64]) -> Result<Another, Refusal> {
+        match self.cluster.choose(now, rng, tried) {
             None => Err(Refusal::AllTried { service: self.cluster.name().clone() }),
             Some(_) if !self.cluster.may_retry(now) => {
                 Err(Refusal::BudgetSpent { service: self.cluster.name().clone() })
             }
-            Some(pick) => Ok(pick),
-        };
-        let pick = match next {
-            Ok(pick) => pick,
-            Err(refusal) => {
-                self.finish(outcome, now);
-                return Err(refusal);
-            }
-        };
+            Some(pick) => Ok(Another(pick)),
+        }
+    }
+
+    /// It ended so, which is held against the instance, and the request goes to the other one: see
+    /// [`retry`](Self::retry).
+    #[allow(clippy::needless_pass_by_value, reason = "what was taken out of the budget is used up")]
+    pub fn give_way(mut self, other: Another, outcome: Outcome, now: Instant) -> Self {
+        debug_assert!(!self.answered, "an answer that was passed on can't be taken back");
+        let pick = other.0;
         self.latest = now;
         if let Some(in_flight) = self.in_flight.take() {
             self.cluster.candidates.finish(in_flight, outcome.for_balancer(), now);
@@ -252,7 +271,7 @@ impl Attempt {
         let mut next = Self::begin(self.cluster.clone(), pick, self.permit.take(), now);
         next.before = std::mem::take(&mut self.before);
         next.before.push((self.upstream().clone(), outcome));
-        Ok(next)
+        next
     }
 
     fn judge(&mut self, outcome: Outcome, now: Instant) {

@@ -4,12 +4,14 @@ use super::client::Client;
 use super::failure::{answer_without, failed_problem, fault_problem};
 use super::gone::Ended;
 use super::plan::Plan;
+use super::relay::Download;
 use super::reply::Own;
 use super::request::{Done, Next};
 use super::respond::respond;
 use super::send::{ClientFault, Failed, Times, Upload, exchange};
 use super::work::Work;
 use crate::cluster::{Outcome, Upstream};
+use crate::h1::Coding;
 use crate::h1::rewrite::RequestContext;
 use crate::io::Stream;
 use crate::problem::Problem;
@@ -68,6 +70,27 @@ pub(super) async fn forward(
         done.received = upload.received;
         let failed = match tried_one {
             Ok((stream, head)) => {
+                let status = work.response.status;
+                // A whole request, of which no byte of an answer has gone to the client.
+                let untouched = upload.is_done(&work.upload) && !upload.streamed && !work.outgoing.has_sent();
+                let at = worker.tick();
+                if route.retry_on.contains(status)
+                    && idempotent
+                    && untouched
+                    && at < deadline
+                    && tried.len() < route.retries as usize
+                {
+                    tried.push(upstream.identity);
+                    let now = at.into_std();
+                    // Where there is no other, this answer is the one there is.
+                    if let Ok(other) = attempt.another(now, &mut worker.rng.borrow_mut(), &tried) {
+                        attempt = attempt.give_way(other, Outcome::Status(status), now);
+                        times.deadline = deadline.min(at + route.try_timeout);
+                        route.stats.retried();
+                        set_aside(worker, work, &upstream, stream, head, at);
+                        continue;
+                    }
+                }
                 done.instance = Some(upstream);
                 break (stream, upload, early, head);
             }
@@ -117,6 +140,23 @@ pub(super) async fn forward(
         worker.pool.borrow_mut().put(upstream.identity, stream, at, room);
     }
     (next, length + early)
+}
+
+/// Lets go of an answer that is not passed on. Its connection is kept if all of it came along with its head.
+fn set_aside(
+    worker: &Worker,
+    work: &Work,
+    upstream: &Upstream,
+    stream: Option<Stream>,
+    head: usize,
+    now: Instant,
+) {
+    let Some(stream) = stream.filter(|_| work.response.keep_alive) else { return };
+    let mut download = Download::new(work.response.framing, Coding::Identity);
+    let whole = download.take(&work.answer[head..], &mut Vec::new()).is_ok() && download.is_done();
+    if whole && !download.surplus {
+        worker.pool.borrow_mut().put(upstream.identity, stream, now, worker.shared.config.max_idle);
+    }
 }
 
 /// Writes the head, and the body as far as it came along, for `upstream`. Tells how many bytes came along.

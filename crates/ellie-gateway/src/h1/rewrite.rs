@@ -5,7 +5,7 @@ use super::request::Request;
 use super::response::Response;
 use super::transfer::Coding;
 use std::io::Write as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// What the gateway adds to a request.
 #[derive(Clone, Copy, Debug)]
@@ -133,7 +133,9 @@ impl Request {
         out.extend_from_slice(b"X-Forwarded-For: ");
         let sent = |name: Name| context.trusted.then(|| self.known(buf, name)).flatten();
         if context.trusted {
-            for f in self.fields.iter().filter(|f| f.known == Name::XForwardedFor) {
+            for f in
+                self.fields.iter().filter(|f| f.known == Name::XForwardedFor && !f.value.get(buf).is_empty())
+            {
                 out.extend_from_slice(f.value.get(buf));
                 out.extend_from_slice(b", ");
             }
@@ -243,6 +245,17 @@ fn write_ip(ip: IpAddr, out: &mut Vec<u8>) {
     }
 }
 
+/// The address of a hop: alone, or with a port or in brackets, as some proxies write it.
+fn address(hop: &[u8]) -> Option<IpAddr> {
+    let hop = std::str::from_utf8(hop).ok()?;
+    let ip = hop
+        .parse()
+        .or_else(|_| hop.parse().map(|with_port: SocketAddr| with_port.ip()))
+        .ok()
+        .or_else(|| hop.strip_prefix('[')?.strip_suffix(']')?.parse().ok())?;
+    Some(ip.to_canonical())
+}
+
 /// The client's address behind trusted proxies: the rightmost one in `X-Forwarded-For` that is not itself trusted.
 pub fn client_behind(
     request: &Request,
@@ -257,7 +270,7 @@ pub fn client_behind(
     for field in request.fields.iter().rev().filter(|f| f.known == Name::XForwardedFor) {
         let hops: Vec<&[u8]> = list(field.value.get(buf)).collect();
         for hop in hops.into_iter().rev() {
-            let Some(ip) = std::str::from_utf8(hop).ok().and_then(|h| h.parse().ok()) else { return client };
+            let Some(ip) = address(hop) else { return client };
             client = ip;
             if !is_trusted(ip) {
                 return client;

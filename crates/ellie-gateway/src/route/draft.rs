@@ -1,7 +1,7 @@
 //! From what was typed to a [`Route`], reporting every fault at once.
 
 use super::pattern::check_path;
-use super::{HostPattern, Match, PathPattern, RateKey, RateLimit, Route};
+use super::{HostPattern, Match, PathPattern, RateKey, RateLimit, RetryOn, Route};
 use ellie_core::model::{InstanceId, excerpt};
 use ellie_core::{Fault, ServiceName, Source};
 use std::time::{Duration, SystemTime};
@@ -19,6 +19,8 @@ pub mod limits {
     pub const TAGS: usize = 16;
     /// Retries of one request.
     pub const RETRIES: u32 = 5;
+    /// Statuses that are tried again.
+    pub const RETRY_ON: usize = 8;
     /// The shortest timeout and rate limit window.
     pub const SHORTEST: Duration = Duration::from_millis(1);
     /// The longest.
@@ -70,6 +72,8 @@ pub struct Draft {
     pub try_timeout: Option<i128>,
     /// Count.
     pub retries: Option<i128>,
+    /// Statuses: 429, or 500 to 599.
+    pub retry_on: Option<Vec<i128>>,
     /// How much one client may ask.
     pub rate_limit: Option<RateLimitDraft>,
     /// Bytes.
@@ -126,6 +130,9 @@ impl Draft {
             );
         }
         let retries = self.retries.and_then(|n| f.take(count("retries", n, 0, limits::RETRIES)));
+        let retry_on = self
+            .retry_on
+            .and_then(|statuses| f.take(RetryOn::new(statuses).map_err(|why| Fault::new("retryOn", why))));
         let rate_limit = self.rate_limit.and_then(|draft| rate_limit(&mut f, &draft));
         let max_body = self.max_body.and_then(|n| match u64::try_from(n) {
             Ok(n) if n <= limits::BODY => Some(n),
@@ -151,6 +158,7 @@ impl Draft {
             timeout,
             try_timeout,
             retries,
+            retry_on,
             rate_limit,
             max_body,
             source: Source::Api,

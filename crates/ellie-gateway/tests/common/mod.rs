@@ -17,6 +17,9 @@ use std::time::Duration;
 /// Long enough for anything that is not broken.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A timeout that a test waits for.
+pub const BLINK: Duration = Duration::from_millis(300);
+
 /// Waits until `holds`.
 #[allow(clippy::disallowed_methods, reason = "the deadline that turns a hang into a message")]
 pub fn until(what: &str, mut holds: impl FnMut() -> bool) {

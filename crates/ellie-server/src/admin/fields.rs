@@ -136,6 +136,20 @@ impl<'f> Fields<'f> {
         }
     }
 
+    pub(super) fn integers(&mut self, key: &'static str) -> Option<Vec<i128>> {
+        let items = self.array(key)?;
+        let mut out = Vec::with_capacity(items.len());
+        for (i, item) in items.into_iter().enumerate() {
+            match item {
+                Value::Int(n) => out.push(n),
+                other => {
+                    self.fault(&format!("{key}[{i}]"), format!("must be an integer, is {}", other.kind()));
+                }
+            }
+        }
+        Some(out)
+    }
+
     pub(super) fn array(&mut self, key: &'static str) -> Option<Vec<Value>> {
         match self.take(key)? {
             Value::Array(items) => Some(items),

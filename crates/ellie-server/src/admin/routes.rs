@@ -39,6 +39,7 @@ pub(super) fn sent(r: &route::Route) -> Route {
         timeout: r.timeout.map(wire::millis),
         try_timeout: r.try_timeout.map(wire::millis),
         retries: r.retries,
+        retry_on: r.retry_on.map(|set| set.statuses().to_vec()),
         rate_limit: r.rate_limit.as_ref().map(|l| RateLimit {
             window_ms: wire::millis(l.window),
             max: l.max,
@@ -90,6 +91,7 @@ fn read(value: Value) -> Result<Draft> {
         draft.timeout = f.integer("timeout");
         draft.try_timeout = f.integer("tryTimeout");
         draft.retries = f.integer("retries");
+        draft.retry_on = f.integers("retryOn");
         if let Some(limit) = f.take("rateLimit") {
             draft.rate_limit = rate_limit(limit, f.faults());
         }

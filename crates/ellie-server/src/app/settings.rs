@@ -28,6 +28,7 @@ pub(super) fn of(resolved: &Resolved, tls: Option<Arc<rustls::ServerConfig>>) ->
     settings.routes.timeout = from.request_timeout;
     settings.routes.try_timeout = from.try_timeout;
     settings.routes.retries = from.retries;
+    settings.routes.retry_on = from.retry_on;
     settings.routes.max_body = from.max_body;
     settings.routes.ipv6_prefix = from.rate_limit_ipv6_prefix;
     let gateway = &mut settings.gateway;
@@ -135,6 +136,7 @@ fn draft(route: &config::Route) -> Draft {
         timeout: route.timeout.map(milliseconds),
         try_timeout: route.try_timeout.map(milliseconds),
         retries: route.retries.map(i128::from),
+        retry_on: route.retry_on.map(|set| set.statuses().iter().copied().map(i128::from).collect()),
         rate_limit: route.rate_limit.as_ref().map(|limit| RateLimitDraft {
             window_ms: Some(milliseconds(limit.window)),
             max: Some(i128::from(limit.max)),

@@ -94,6 +94,7 @@ fn parse(r: &ellie_api::Route, order: usize) -> Option<Arc<Route>> {
         timeout: r.timeout.map(i128::from),
         try_timeout: r.try_timeout.map(i128::from),
         retries: r.retries.map(i128::from),
+        retry_on: r.retry_on.as_ref().map(|all| all.iter().copied().map(i128::from).collect()),
         rate_limit: r.rate_limit.as_ref().map(|l| RateLimitDraft {
             window_ms: Some(i128::from(l.window_ms)),
             max: Some(i128::from(l.max)),

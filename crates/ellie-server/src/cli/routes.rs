@@ -90,6 +90,7 @@ fn add(ctx: &Context, args: &AddRouteArgs) -> Result<()> {
         timeout: args.request_timeout.map(|d| d.as_millis() as u64),
         try_timeout: args.try_timeout.map(|d| d.as_millis() as u64),
         retries: args.retries,
+        retry_on: (!args.retry_on.is_empty()).then(|| args.retry_on.clone()),
         max_body: args.max_body,
         rate_limit: args.rate_limit.map(|(max, window)| RateLimit {
             window_ms: window.as_millis() as u64,

@@ -3,6 +3,7 @@
 use super::raw::{Typed, Value};
 use super::resolved::{AccessLog, Backend, LogFormat, Network};
 use ellie_core::model::excerpt;
+use ellie_gateway::route::RetryOn;
 use ellie_policy::balance::Strategy;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -285,6 +286,11 @@ fn choice<T: Copy>(value: &Value, all: &[(&str, T)]) -> Parsed<T> {
     let hint = super::read::nearest(&folded, all.iter().map(|(name, _)| *name))
         .map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
     Err(format!("`{}` is not {}{hint}", excerpt(&text), names()))
+}
+
+/// Statuses that are tried again.
+pub(super) fn retry_on(value: &Value) -> Parsed<RetryOn> {
+    RetryOn::new(list(usize::MAX, integer)(value)?)
 }
 
 /// A load-balancing strategy, in any case, with `-` or `_`.

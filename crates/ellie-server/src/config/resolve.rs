@@ -8,6 +8,7 @@ use super::read::{Findings, Section, leftover};
 use super::resolved::*;
 use super::{parse, processes, providers, routes, services, tls};
 use ellie_core::registry::Settings;
+use ellie_gateway::route::RetryOn;
 use ellie_policy::{balance::Strategy, breaker, threshold};
 use std::collections::BTreeMap;
 use std::io;
@@ -166,6 +167,7 @@ fn gateway(layers: &[&Table], out: &mut Findings, breaker_timeout: Duration) -> 
         request_timeout: s.get("request_timeout", breaker_timeout, parse::duration(SHORTEST)),
         try_timeout: s.opt("try_timeout", parse::duration(MS)),
         retries: s.get("retries", 2, parse::within(0, ellie_gateway::route::limits::RETRIES)),
+        retry_on: s.get("retry_on", RetryOn::default(), parse::retry_on),
         max_body: s.opt("max_body", parse::size_up_to(ellie_gateway::route::limits::BODY)),
         body_timeout: s.get("body_timeout", seconds(60), parse::duration(SHORTEST)),
         rate_limit_ipv6_prefix: s.get("rate_limit_ipv6_prefix", 64, parse::within(1, 128)),

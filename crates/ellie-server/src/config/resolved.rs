@@ -6,6 +6,7 @@ use super::providers::Providers;
 use ellie::ServiceDefinition;
 use ellie_core::Registration;
 use ellie_core::registry::Settings;
+use ellie_gateway::route::RetryOn;
 use ellie_policy::{balance::Strategy, breaker, threshold};
 use ellie_tls::Identity;
 use ellie_tls::client::Options;
@@ -125,6 +126,8 @@ pub struct Gateway {
     pub try_timeout: Option<Duration>,
     /// `retries`: more tries on other instances where the route says nothing.
     pub retries: u32,
+    /// `retry_on`: statuses that are tried again elsewhere where the route says nothing.
+    pub retry_on: RetryOn,
     /// `max_body`: bytes of a request body where the route says nothing; `None` is any number.
     pub max_body: Option<u64>,
     /// `body_timeout`: until a body that makes no progress, in either direction, is given up.
@@ -355,6 +358,8 @@ pub struct Route {
     pub try_timeout: Option<Duration>,
     /// `retries`: more tries on other instances for what may be retried; `None` is the gateway's default.
     pub retries: Option<u32>,
+    /// `retry_on`: statuses that are tried again elsewhere; `None` is the gateway's default.
+    pub retry_on: Option<RetryOn>,
     /// `max_body`: bytes; `None` is the gateway's default.
     pub max_body: Option<u64>,
     /// `rate_limit`

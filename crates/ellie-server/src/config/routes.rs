@@ -66,6 +66,7 @@ fn route(mut s: Section<'_>, table: &Table, origin: &Origin) -> Option<(Route, b
         timeout: s.opt("timeout", parse::milliseconds),
         try_timeout: s.opt("try_timeout", parse::milliseconds),
         retries: s.opt("retries", parse::integer),
+        retry_on: s.opt("retry_on", parse::list(usize::MAX, parse::integer)),
         rate_limit: s.section("rate_limit").map(rate_limit),
         max_body: s.opt("max_body", parse::bytes),
     };
@@ -106,6 +107,7 @@ fn of(r: &ellie_gateway::route::Route) -> Route {
         timeout: r.timeout,
         try_timeout: r.try_timeout,
         retries: r.retries,
+        retry_on: r.retry_on,
         max_body: r.max_body,
         rate_limit: r.rate_limit.as_ref().map(|l| RateLimit {
             window: l.window,

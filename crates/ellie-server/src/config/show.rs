@@ -1,6 +1,7 @@
 //! Values as TOML, for `config show` and for telling what a reload changed.
 
 use super::resolved::{AccessLog, Backend, LogFormat, Network, Secret};
+use ellie_gateway::route::RetryOn;
 use ellie_policy::balance::Strategy;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -50,6 +51,7 @@ shown! {
     Backend: |v| quoted(v.as_str());
     LogFormat: |v| quoted(v.as_str());
     Network: |v| quoted(&v.to_string());
+    RetryOn: |v| format!("{:?}", v.statuses());
     Secret: |_v| quoted("…");
 }
 

@@ -89,6 +89,9 @@ pub(crate) struct AddRouteArgs {
     /// More tries on other instances, for what may be retried
     #[arg(long, value_name = "N")]
     pub(crate) retries: Option<u32>,
+    /// Statuses of an instance that are tried again elsewhere, for what may be retried, such as 502,503
+    #[arg(long, value_name = "STATUS", value_delimiter = ',')]
+    pub(crate) retry_on: Vec<u16>,
     /// Bytes that a request's body may have
     #[arg(long, value_name = "BYTES")]
     pub(crate) max_body: Option<u64>,
