@@ -409,6 +409,7 @@ mod tests {
             timeout: Some(-1),
             try_timeout: Some(0),
             retries: Some(99),
+            retry_on: Some(vec![200]),
             rate_limit: Some(RateLimitDraft {
                 window_ms: Some(i128::MAX),
                 max: Some(0),
@@ -435,6 +436,7 @@ mod tests {
                 "timeout",
                 "tryTimeout",
                 "retries",
+                "retryOn",
                 "rateLimit.windowMs",
                 "rateLimit.max",
                 "rateLimit.key",
