@@ -101,6 +101,20 @@ fn check(promtool: &std::path::Path, metrics: &str) -> Ran {
 }
 
 #[test]
+fn the_reference_names_every_metric() {
+    let reference = include_str!("../../../docs/metrics.md");
+    let ellie = Ellie::start();
+    let _upstream = used(&ellie);
+    let metrics = ellie.get("/metrics").expect(200).text();
+    let names: Vec<&str> =
+        metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    assert!(names.len() > 40, "{names:?}");
+    for name in names {
+        assert!(reference.contains(&format!("| `{name}` |")), "docs/metrics.md does not tell of {name}");
+    }
+}
+
+#[test]
 fn the_metrics_follow_the_service() {
     let ellie = Ellie::builder().ephemeral().start();
     let upstream = used(&ellie);

@@ -67,7 +67,9 @@ pub(super) fn run(ctx: &Context) -> Result<()> {
             Some(resolved)
         }
         Err(faults) => {
-            found.add(Level::Problem, "configuration", faults.to_string()).hint("ellie check-config");
+            found
+                .add(Level::Problem, "configuration", faults.to_string())
+                .hint(format!("ellie check-config {}", sources.path().display()));
             None
         }
     };
