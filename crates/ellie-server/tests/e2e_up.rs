@@ -305,5 +305,6 @@ fn dev_restarts_what_has_changed() {
     ellie.wait_for_line("files are watched", |line| line.contains("files are watched"));
     std::fs::write(folder.path().join("source.txt"), "second\n").expect("a file can be written");
     ellie.until_line("app", "second");
+    ellie.wait_for_line("which file", |line| line.contains("source.txt") && line.contains("restarting it"));
     assert_eq!(pid(&ellie.process("other")), kept);
 }

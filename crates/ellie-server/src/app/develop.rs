@@ -2,7 +2,7 @@
 
 use ellie::ServiceManager;
 use notify::{Event, EventKind, RecursiveMode, Watcher};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -64,8 +64,9 @@ pub(super) async fn follow(manager: ServiceManager) {
         while let Ok(paths) = signs.try_recv() {
             changed.extend(concerned(&watched, &paths));
         }
-        for process in changed {
-            tracing::info!(process, "its files have changed: restarting it");
+        for (process, file) in changed {
+            // The file is named: one that the process writes itself restarts it for ever.
+            tracing::info!(process, file = %file.display(), "its files have changed: restarting it");
             if let Err(error) = manager.restart(&process).await {
                 tracing::warn!(process, "it is not restarted: {error}");
             }
@@ -73,11 +74,13 @@ pub(super) async fn follow(manager: ServiceManager) {
     }
 }
 
-/// The processes that watch one of `paths`.
-fn concerned(watched: &[Watched], paths: &[PathBuf]) -> BTreeSet<String> {
-    let hit =
-        |watched: &&Watched| watched.roots.iter().any(|root| paths.iter().any(|path| is_source(root, path)));
-    watched.iter().filter(hit).map(|watched| watched.process.clone()).collect()
+/// The processes that watch one of `paths`, each with the first of them that it does.
+fn concerned(watched: &[Watched], paths: &[PathBuf]) -> BTreeMap<String, PathBuf> {
+    let hit = |watched: &Watched| {
+        let first = paths.iter().find(|path| watched.roots.iter().any(|root| is_source(root, path)))?;
+        Some((watched.process.clone(), first.clone()))
+    };
+    watched.iter().filter_map(hit).collect()
 }
 
 /// Whether `path` lies under `root`, and is something that people write.
