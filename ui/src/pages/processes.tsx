@@ -20,7 +20,7 @@ export default function Processes() {
       <div>
         <Head title="Processes" />
         <Empty title="The service manager runs nothing here" commands={['ellie up', 'ellie ps', 'ellie logs -f NAME']}>
-          Name processes under <code>[[processes]]</code> in the configuration or in a Procfile, and <code>ellie up</code> starts them in the order of their dependencies, registers them and shows them here with their logs.
+          Name processes under <code>[[processes]]</code> in the configuration, in a Procfile or a compose file, and <code>ellie up</code> starts them in the order of their dependencies, registers them and shows them here with their logs.
         </Empty>
       </div>
     )
