@@ -85,3 +85,51 @@ fn a_second_signal_does_not_wait() {
     assert!(client.join().expect("no panic").is_err(), "a cut request must not look like an answer");
     drop(job);
 }
+
+#[test]
+fn routes_outlive_a_crash_as_they_were() {
+    let mut ellie = Ellie::start();
+    let route = |id: &str, path: &str| {
+        json!({ "id": id, "path": path, "serviceName": "users", "method": ["GET", "HEAD"],
+        "host": "*.example.com", "headers": { "x-a": "1", "x-b": true }, "targetPath": "/t", "timeout": 1500,
+        "retries": 1, "tags": ["v2"], "rateLimit": { "windowMs": 60000, "max": 3, "key": "header:x-key" } })
+    };
+    for (id, path) in [("r3", "/a/*"), ("r1", "/b"), ("r2", "/c/*")] {
+        ellie.post("/routes", &route(id, path)).expect(201);
+    }
+    ellie.put("/routes/r1", &route("r1", "/d/*")).expect(200);
+    ellie.delete("/routes/r2").expect(204);
+    let before = ellie.get("/routes").expect(200).json();
+    assert_eq!(before["count"], 2);
+    ellie.kill();
+
+    let folder = ellie.folder();
+    let mut next = Ellie::builder().folder(&folder).start();
+    assert_eq!(next.get("/routes").expect(200).json(), before);
+    let events = next.cli(&["events", "-o", "json"]).success().stdout;
+    assert!(!events.contains("route-changed"), "nothing changed: {events}");
+
+    // What can't be written is not acknowledged and not in force.
+    let data = next.path("data");
+    std::fs::create_dir(data.join("routes.new")).expect("something in the way");
+    let refused = next.post("/routes", &route("r4", "/e"));
+    assert_eq!(
+        (refused.status, &refused.json()["type"]),
+        (503, &json!("urn:ellie:problem:store-unavailable"))
+    );
+    assert_eq!(next.delete("/routes/r1").status, 503);
+    assert_eq!(next.get("/routes").expect(200).json(), before);
+    std::fs::remove_dir(data.join("routes.new")).expect("out of the way");
+    next.delete("/routes/r1").expect(204);
+    next.kill();
+
+    // A file that is not ours is told of, not overwritten.
+    std::fs::write(
+        data.join("routes.json"),
+        "{\"count\": 1, \"routes\": [{\"path\": \"x\", \"serviceName\": \"s\"}]}",
+    )
+    .expect("written");
+    let ended = Ellie::builder().folder(&folder).spawn().ended();
+    assert_eq!(ended.code(), 1, "{}", ended.stderr);
+    assert!(ended.stderr.contains("routes.json: routes[0]: "), "{}", ended.stderr);
+}

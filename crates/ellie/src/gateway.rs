@@ -255,6 +255,16 @@ impl ApiGateway {
         }
     }
 
+    /// Makes `routes` all that were registered by [`ApiGateway::register_route`], as they were: after a restart, say. They keep
+    /// their age, and nothing is told in the journal. Returned are those that were refused, because the configuration
+    /// has a route of that id.
+    pub fn restore_routes(&self, routes: Vec<Route>) -> Vec<Error> {
+        let now = Now::read();
+        let refused = self.inner.routes.restore(&Source::Api, routes, now);
+        self.inner.table.refresh(now.instant);
+        refused.into_iter().map(Error::Refused).collect()
+    }
+
     /// Who was told that a route is there, or gone, finds it so with the next request: the table is compiled before the
     /// answer, not by the task that follows the registry.
     fn in_force<T>(&self, changed: Result<T, route::Error>) -> Result<T, Error> {

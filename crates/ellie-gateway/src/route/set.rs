@@ -213,6 +213,33 @@ impl Routes {
         refused
     }
 
+    /// Makes `routes` all that `source` has, as they were before: they keep their age, and nothing is told in the journal.
+    /// What comes without a place in the order of ages is younger than all there is. A route whose id another source
+    /// holds is not taken; those are returned.
+    pub fn restore(&self, source: &Source, routes: Vec<Route>, now: Now) -> Vec<Error> {
+        let mut state = self.lock();
+        let mut refused = Vec::new();
+        let gone: Vec<String> =
+            state.set.routes.values().filter(|r| r.source == *source).map(|r| r.id.clone()).collect();
+        for id in gone {
+            state.set.routes.remove(&id);
+        }
+        for mut route in routes {
+            if let Some(other) = state.set.routes.get(&route.id) {
+                refused.push(Error::OwnedBy { id: route.id, source: other.source.clone() });
+                continue;
+            }
+            if route.order == 0 {
+                state.orders += 1;
+                route.order = state.orders;
+            }
+            route.source = source.clone();
+            state.set.routes.insert(route.id.clone(), Arc::new(route));
+        }
+        self.publish(state, now, "", Vec::new());
+        refused
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

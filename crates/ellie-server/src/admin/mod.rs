@@ -13,6 +13,7 @@ mod guard;
 mod health;
 mod instances;
 mod json;
+mod kept_routes;
 mod metrics;
 mod openapi;
 mod outer;
@@ -36,6 +37,7 @@ mod watch;
 mod wire;
 
 pub use guard::guard_public;
+pub use kept_routes::KeptRoutes;
 pub(crate) use metrics::BOUNDS;
 pub use openapi::DOCUMENT;
 pub use processes::Managed;

@@ -4,6 +4,7 @@ use super::body;
 use super::fields::{Faults, Fields};
 use super::guard::Caller;
 use super::json::Value;
+use super::kept_routes::NotChanged;
 use super::problem::{Error, Result};
 use super::query::Query;
 use super::state::AdminState;
@@ -17,6 +18,7 @@ use ellie_api::route::{Methods, RateLimit, Route, Routes};
 use ellie_core::model::excerpt;
 use ellie_gateway::route::{self, Draft, RateLimitDraft};
 use http::{HeaderValue, StatusCode, Uri, header};
+use std::sync::Arc;
 
 /// A route as it is sent.
 pub(super) fn sent(r: &route::Route) -> Route {
@@ -75,7 +77,7 @@ fn failed(error: gateway::Error) -> Error {
 }
 
 /// Reads a route; `source` and `createdAt`, which answers carry, may be sent back and are ignored.
-fn read(value: Value) -> Result<Draft> {
+pub(super) fn read(value: Value) -> Result<Draft> {
     let mut faults = Faults::default();
     let mut draft = Draft::default();
     if let Some(mut f) = Fields::of(value, "", &mut faults) {
@@ -161,6 +163,28 @@ pub(super) async fn get(
     Ok(Json(sent(&route)))
 }
 
+/// Makes a change, and keeps it where routes are kept.
+async fn changed(
+    state: &AdminState,
+    caller: &Caller,
+    change: impl FnOnce(&ellie::ApiGateway) -> std::result::Result<Arc<route::Route>, gateway::Error>
+    + Send
+    + 'static,
+) -> Result<Arc<route::Route>> {
+    let gateway = state.ellie().gateway.acting_as(caller.actor());
+    let Some(kept) = state.kept_routes() else { return change(&gateway).map_err(failed) };
+    let done = tokio::task::spawn_blocking(move || kept.change(&gateway, change)).await;
+    match done.map_err(|e| Error::internal(&e))? {
+        Ok(route) => Ok(route),
+        Err(NotChanged::Refused(error)) => Err(failed(error)),
+        Err(NotChanged::NotWritten(error)) => {
+            tracing::error!(cause = %error, "a change of the routes could not be made durable");
+            let detail = "it can't be made durable at the moment; nothing was changed";
+            Err(Error::new(kind::STORE_UNAVAILABLE, detail).retry_after(1))
+        }
+    }
+}
+
 /// `POST /routes`
 pub(super) async fn add(
     State(state): State<AdminState>,
@@ -169,7 +193,7 @@ pub(super) async fn add(
 ) -> Result<Response> {
     Query::new(request.uri().query()).finish()?;
     let draft = read(body::json(&state, request, false).await?)?;
-    let route = state.ellie().gateway.acting_as(caller.actor()).register_route(draft).map_err(failed)?;
+    let route = changed(&state, &caller, |gateway| gateway.register_route(draft)).await?;
     let mut response = (StatusCode::CREATED, Json(sent(&route))).into_response();
     if let Ok(location) = HeaderValue::try_from(format!("/routes/{}", route.id)) {
         response.headers_mut().insert(header::LOCATION, location);
@@ -193,7 +217,7 @@ pub(super) async fn replace(
     }
     state.ellie().gateway.route(&id).ok_or_else(|| not_found(&id))?;
     draft.id = Some(id.clone());
-    let route = state.ellie().gateway.acting_as(caller.actor()).replace_route(&id, draft).map_err(failed)?;
+    let route = changed(&state, &caller, move |gateway| gateway.replace_route(&id, draft)).await?;
     Ok(Json(sent(&route)))
 }
 
@@ -205,6 +229,6 @@ pub(super) async fn remove(
     uri: Uri,
 ) -> Result<StatusCode> {
     Query::new(uri.query()).finish()?;
-    state.ellie().gateway.acting_as(caller.actor()).remove_route(&id).map_err(failed)?;
+    changed(&state, &caller, move |gateway| gateway.remove_route(&id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

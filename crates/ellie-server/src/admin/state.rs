@@ -1,6 +1,7 @@
 //! What handlers share.
 
 use super::configured::Configured;
+use super::kept_routes::KeptRoutes;
 use super::metrics::{Counted, Counters};
 use super::problem::{Error, Result};
 use super::processes::Managed;
@@ -58,6 +59,8 @@ struct Inner {
     ending: CancellationToken,
     /// Set once, where the server runs processes.
     managed: OnceLock<Managed>,
+    /// Set once, where routes outlive a restart.
+    kept_routes: OnceLock<Arc<KeptRoutes>>,
 }
 
 impl AdminState {
@@ -75,6 +78,7 @@ impl AdminState {
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             ending: CancellationToken::new(),
             managed: OnceLock::new(),
+            kept_routes: OnceLock::new(),
         }))
     }
 
@@ -88,6 +92,16 @@ impl AdminState {
     #[must_use]
     pub fn ellie(&self) -> &Ellie {
         &self.0.ellie
+    }
+
+    /// Routes that are registered are kept from now on.
+    pub fn keep_routes(&self, kept: KeptRoutes) {
+        // Set once, by the composition root.
+        let _ = self.0.kept_routes.set(Arc::new(kept));
+    }
+
+    pub(super) fn kept_routes(&self) -> Option<Arc<KeptRoutes>> {
+        self.0.kept_routes.get().cloned()
     }
 
     /// The configuration of the process.

@@ -74,11 +74,13 @@ impl Running {
         let mut builder = Ellie::builder().settings(parts).explain_to(Arc::new(move |bearer: &[u8]| {
             std::str::from_utf8(bearer).is_ok_and(|bearer| explain.verify(bearer).is_some())
         }));
-        if resolved.discovery.enabled && resolved.storage.backend == Backend::Embedded {
+        if is_kept(&resolved) {
             builder = builder.data_dir(resolved.storage.data_dir.clone());
         }
         let ellie = builder.start().await.map_err(Error::Start)?;
         configure(&ellie, &resolved).await?;
+        // Before the gateway accepts: a route that was acknowledged is in force for the first request.
+        let kept = is_kept(&resolved).then(|| keep_routes(&ellie, &resolved)).transpose()?;
         let gateway = match handed.gateway {
             Some(listener) => ellie.gateway.start_on(listener).await,
             None => ellie.gateway.start(resolved.gateway.listen).await,
@@ -103,6 +105,9 @@ impl Running {
             tokens.clone(),
             settings::admin(&resolved, api_address, addresses.dashboard),
         );
+        if let Some(kept) = kept {
+            state.keep_routes(kept);
+        }
         state.configured().set(Loaded {
             resolved: Arc::new(resolved.clone()),
             at: Now::read().wall,
@@ -250,6 +255,18 @@ fn open_tokens(resolved: &Resolved) -> Result<(Tokens, Operator), Error> {
     }
     let path = &resolved.storage.data_dir;
     Tokens::open(path, configured).map_err(|source| Error::DataDir { path: path.clone(), source })
+}
+
+/// Whether what is registered outlives this process.
+fn is_kept(resolved: &Resolved) -> bool {
+    resolved.discovery.enabled && resolved.storage.backend == Backend::Embedded
+}
+
+/// Puts the routes of an earlier process into the gateway.
+fn keep_routes(ellie: &Ellie, resolved: &Resolved) -> Result<admin::KeptRoutes, Error> {
+    let path = &resolved.storage.data_dir;
+    admin::KeptRoutes::open(path, &ellie.gateway)
+        .map_err(|source| Error::DataDir { path: path.clone(), source })
 }
 
 /// The services and routes of the file take the place of those it had before.

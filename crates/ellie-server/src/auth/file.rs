@@ -72,7 +72,7 @@ pub(super) fn make_dir(dir: &Path) -> io::Result<()> {
 }
 
 /// Writes a file that its owner alone can read: whole or not at all, also when the power fails.
-pub(super) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     let write = || {
         let temporary = path.with_extension("new");
         // A leftover of a crash may have another mode.

@@ -7,6 +7,7 @@
 mod file;
 mod token;
 
+pub(crate) use file::write_private;
 pub use file::{Entry, TOKENS_FILE, create, list, revoke};
 pub use token::generate;
 
@@ -142,7 +143,7 @@ impl Tokens {
             (Some(token), None) => (token, Operator::Existing(path)),
             (None, None) => {
                 let token = generate()?;
-                file::write_private(&path, format!("{}\n", token.expose()).as_bytes())?;
+                write_private(&path, format!("{}\n", token.expose()).as_bytes())?;
                 (token, Operator::Created(path))
             }
         };
