@@ -175,7 +175,7 @@ fn history_has_what_happened_and_its_bounds() {
     });
     let lengths = ["rps", "errors", "p95", "state"].map(|part| track["fine"][part].as_array().unwrap().len());
     assert!(lengths.iter().all(|n| *n == lengths[0] && *n <= 120), "{lengths:?}");
-    let only = read(&ellie, "/api/ui/history?service=nobody");
+    let only = read(&ellie, "/api/ui/history?service=unheard-of");
     assert_eq!((&only["services"], &only["events"]), (&json!({}), &json!([])));
     ellie.at_dashboard("GET", "/api/ui/history?services=x", &[], None).expect(400);
 }
