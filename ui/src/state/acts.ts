@@ -381,7 +381,7 @@ export function processActs(): Act[] {
     fields: [],
     effect: () => ({ text, ...(verb === 'start' ? {} : { tone: 'bad' as const, grave: true }) }),
     request: () => ({ method: 'PUT', path: `processes/-/${verb}`, body: {} }),
-    cli: () => `ellie ${verb} $(ellie ps -o name)`,
+    cli: () => `ellie ${verb} --all`,
     done: () => `${verb} of all processes asked for`,
     undo: () => (verb === 'restart' ? 'A restart can’t be taken back.' : { method: 'PUT', path: `processes/-/${verb === 'start' ? 'stop' : 'start'}`, body: {} }),
   })
