@@ -91,7 +91,7 @@ fn routes_outlive_a_crash_as_they_were() {
     let mut ellie = Ellie::start();
     let route = |id: &str, path: &str| {
         json!({ "id": id, "path": path, "serviceName": "users", "method": ["GET", "HEAD"],
-        "host": "*.example.com", "headers": { "x-a": "1", "x-b": true }, "targetPath": "/t", "timeout": 1500,
+        "host": "*.example.com", "headers": { "x-a": "1", "x-b": null }, "targetPath": "/t", "timeout": 1500,
         "retries": 1, "tags": ["v2"], "rateLimit": { "windowMs": 60000, "max": 3, "key": "header:x-key" } })
     };
     for (id, path) in [("r3", "/a/*"), ("r1", "/b"), ("r2", "/c/*")] {

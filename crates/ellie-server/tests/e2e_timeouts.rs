@@ -42,13 +42,13 @@ fn a_routes_timeout_beats_the_gateways_which_beats_the_breakers() {
 fn what_a_route_of_the_file_can_say_is_what_the_api_can_say() {
     let file = "[[routes]]\nid = \"file\"\npath = \"/file/*\"\nmethod = [\"GET\", \"PUT\"]\nhost = \"a.example\"\n\
                 headers = { x-a = \"1\", x-b = true }\nquery = { q = \"2\" }\nservice_name = \"s\"\n\
-                target_path = \"/t\"\ntags = [\"v2\"]\ntimeout = \"4s\"\ntry_timeout = \"2s\"\nretries = 3\n\
+                target_path = \"/t\"\ntags = [\"v2\"]\ntimeout = \"4s\"\ntry_timeout = \"2s\"\nretries = 3\nretry_on = [503]\n\
                 max_body = \"1KiB\"\nrate_limit = { window = \"1s\", max = 9, key = \"header:x-c\" }\n";
     let ellie = Ellie::builder().config(file).ephemeral().start();
     let api = json!({
         "id": "api", "path": "/file/*", "method": ["GET", "PUT"], "host": "a.example",
         "headers": {"x-a": "1", "x-b": null}, "query": {"q": "2"}, "serviceName": "s", "targetPath": "/t",
-        "tags": ["v2"], "timeout": 4000, "tryTimeout": 2000, "retries": 3, "maxBody": 1024,
+        "tags": ["v2"], "timeout": 4000, "tryTimeout": 2000, "retries": 3, "retryOn": [503], "maxBody": 1024,
         "rateLimit": {"windowMs": 1000, "max": 9, "key": "header:x-c"},
     });
     ellie.post("/routes", &api).expect(201);
