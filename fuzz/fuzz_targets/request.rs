@@ -1,7 +1,7 @@
 //! Any bytes as a request: no panic, and what is sent on is one request that reads the same.
 #![no_main]
 
-use ellie_gateway::h1::rewrite::RequestContext;
+use ellie_gateway::h1::rewrite::{RequestContext, client_behind};
 use ellie_gateway::h1::{Limits, Parsed, Request};
 use libfuzzer_sys::fuzz_target;
 use std::net::{IpAddr, Ipv4Addr};
@@ -17,6 +17,10 @@ fuzz_target!(|data: &[u8]| {
         target: b"/",
         fallback_host: b"h",
     };
+    // Proxies on loopback are trusted: the client is the peer, or somebody who is not one of them.
+    let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let _ = client_behind(&request, data, peer, |ip| ip.is_loopback());
+    assert_eq!(client_behind(&request, data, peer, |_| false), peer, "a stranger is not believed");
     let mut out = Vec::new();
     request.write_upstream(data, length, &context, &mut out);
     let mut again = Request::default();
