@@ -1,8 +1,8 @@
 //! Paths as they are compared: RFC 3986 section 6.2.2, so that `/api/../admin` and `/%61dmin` are the `/admin` that
 //! the service behind will take them for, and can't slip past a route.
 
-/// The normal form of a path: percent-encoded unreserved characters decoded, other escapes in capitals, dot segments
-/// resolved. A path that is normal already, as nearly all are, is returned as it is; `scratch` is used otherwise.
+/// The normal form of a path: percent-encoded unreserved characters decoded, other escapes in capitals, percent signs
+/// that begin no escape escaped, dot segments resolved. A path that is normal already, as nearly all are, is returned as it is; `scratch` is used otherwise.
 #[must_use]
 pub fn normalise<'a>(path: &'a [u8], scratch: &'a mut Vec<u8>) -> &'a [u8] {
     if is_normal(path) {
@@ -49,7 +49,10 @@ fn decode(path: &[u8], out: &mut Vec<u8>) {
             _ => None,
         };
         let Some(decoded) = escaped else {
-            out.push(byte);
+            // A percent sign that begins no escape stands for itself. Left as it is, it could become one with what is
+            // decoded behind it: `%2%65` would be `%2e`, a dot to the service behind and none to the routes.
+            let literal: &[u8] = if byte == b'%' { b"%25" } else { &[byte] };
+            out.extend_from_slice(literal);
             continue;
         };
         if decoded.is_ascii_alphanumeric() || b"-._~".contains(&decoded) {
@@ -113,9 +116,10 @@ mod tests {
             ("/a/%2e%2e%2fb", "/a/..%2Fb"),
             ("/%61dmin", "/admin"),
             ("/a%2fb", "/a%2Fb"),
-            ("/a%zz", "/a%zz"),
-            ("/a%2", "/a%2"),
-            ("/a%", "/a%"),
+            ("/a%zz", "/a%25zz"),
+            ("/a%2", "/a%252"),
+            ("/a%", "/a%25"),
+            ("/a/%2%65%2%65/b", "/a/%252e%252e/b"),
             ("/.well-known/x", "/.well-known/x"),
             ("/a/...", "/a/..."),
             ("/a//../b", "/a/b"),
