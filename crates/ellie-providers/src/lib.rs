@@ -9,6 +9,7 @@
 
 pub mod docker;
 pub mod endpoint;
+mod events;
 mod labels;
 pub mod runner;
 mod sink;

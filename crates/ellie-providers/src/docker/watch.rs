@@ -6,15 +6,15 @@ use super::translate::SHORT;
 use super::world::{SIGKILL, World};
 use super::{NAME, Settings};
 use crate::endpoint::Daemon;
-use crate::{Failure, Provider, Sink};
+use crate::{Failure, Provider, Sink, events};
 use bollard::Docker as Api;
 use bollard::errors::Error;
 use bollard::models::{ContainerInspectResponse, EventMessage, EventMessageTypeEnum};
-use bollard::query_parameters::{EventsOptions, InspectContainerOptions, ListContainersOptions};
+use bollard::query_parameters::{InspectContainerOptions, ListContainersOptions};
 use ellie_core::Now;
 use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, stream};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -54,10 +54,7 @@ impl Provider for Docker {
         Box::pin(async move {
             let daemon = Daemon::new(self.settings.endpoint.clone(), self.settings.tls.as_ref())?;
             let api = daemon.docker().await?;
-            // By the daemon's clock, before the first listing: what happens during it is told by the stream.
-            let info = api.info().await.map_err(|e| daemon.failure(&e))?;
-            let since = info.system_time.as_deref().and_then(|t| humantime::parse_rfc3339_weak(t).ok());
-            let since = since.unwrap_or_else(|| Now::read().wall);
+            let since = events::clock(&api.info().await.map_err(|e| daemon.failure(&e))?);
             let mut world = std::mem::take(&mut *self.world());
             world.own_networks = own_networks(&api).await;
             let pending = Pending::default();
@@ -65,43 +62,17 @@ impl Provider for Docker {
                 Run { settings: &self.settings, daemon: &daemon, api: &api, sink, pending: &pending, world };
             let ended = tokio::select! {
                 () = stop.cancelled() => Ok(()),
-                ended = read_events(&api, &daemon, since, &pending) => ended,
+                ended = events::read(&api, &daemon, since, &["container", "network"], |event| {
+                    if let Some((id, doubt)) = doubt(event) {
+                        pending.add(id, doubt);
+                    }
+                }) => ended,
                 ended = run.follow() => ended,
             };
             *self.world() = run.world;
             ended
         })
     }
-}
-
-/// Turns events into doubts as fast as they come: the daemon drops events of a reader that is slow.
-async fn read_events(
-    api: &Api,
-    daemon: &Daemon,
-    since: std::time::SystemTime,
-    pending: &Pending,
-) -> Result<(), Failure> {
-    let since = since.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let types = vec!["container".to_owned(), "network".to_owned()];
-    let options = EventsOptions {
-        since: Some(format!("{}.{:09}", since.as_secs(), since.subsec_nanos())),
-        until: None,
-        filters: Some(HashMap::from([("type".to_owned(), types)])),
-    };
-    let mut events = api.events(Some(options));
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(event) => {
-                if let Some((id, doubt)) = doubt(&event) {
-                    pending.add(id, doubt);
-                }
-            }
-            // One event that can't be understood says nothing of the others.
-            Err(Error::JsonDataError { .. } | Error::JsonSerdeError { .. }) => {}
-            Err(e) => return Err(daemon.failure(&e)),
-        }
-    }
-    Err(Failure(format!("{}: the stream of events ended", daemon.endpoint())))
 }
 
 /// What an event makes doubtful.

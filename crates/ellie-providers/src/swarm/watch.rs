@@ -6,15 +6,11 @@ use super::translate::{is_on_its_way, translate};
 use super::{NAME, Settings};
 use crate::docker::own_networks;
 use crate::endpoint::Daemon;
-use crate::{Failure, Provider, Set, Sink};
+use crate::{Failure, Provider, Set, Sink, events};
 use bollard::Docker as Api;
-use bollard::errors::Error;
 use bollard::models::{EventMessage, EventMessageTypeEnum};
-use bollard::query_parameters::EventsOptions;
-use ellie_core::Now;
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -61,15 +57,16 @@ impl Provider for Swarm {
                 let message = "is not a manager of a swarm; ask one that is";
                 return Err(Failure(format!("{}: {message}", daemon.endpoint())));
             }
-            let since = info.system_time.as_deref().and_then(|t| humantime::parse_rfc3339_weak(t).ok());
-            let since = since.unwrap_or_else(|| Now::read().wall);
+            let since = events::clock(&info);
             let told = Told::default();
             let own_networks = own_networks(&api).await;
             let run =
                 Run { settings: &self.settings, daemon: &daemon, api: &api, sink, told: &told, own_networks };
             tokio::select! {
                 () = stop.cancelled() => Ok(()),
-                ended = read_events(&api, &daemon, since, &told) => ended,
+                ended = events::read(&api, &daemon, since, &["service", "node", "container"], |event| {
+                    told.add(event);
+                }) => ended,
                 ended = run.follow() => ended,
             }
         })
@@ -104,31 +101,6 @@ impl Told {
         }
         self.some.notify_one();
     }
-}
-
-async fn read_events(
-    api: &Api,
-    daemon: &Daemon,
-    since: std::time::SystemTime,
-    told: &Told,
-) -> Result<(), Failure> {
-    let since = since.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let types = ["service", "node", "container"].map(str::to_owned).to_vec();
-    let options = EventsOptions {
-        since: Some(format!("{}.{:09}", since.as_secs(), since.subsec_nanos())),
-        until: None,
-        filters: Some(HashMap::from([("type".to_owned(), types)])),
-    };
-    let mut events = api.events(Some(options));
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(event) => told.add(&event),
-            // One event that can't be understood says nothing of the others.
-            Err(Error::JsonDataError { .. } | Error::JsonSerdeError { .. }) => {}
-            Err(e) => return Err(daemon.failure(&e)),
-        }
-    }
-    Err(Failure(format!("{}: the stream of events ended", daemon.endpoint())))
 }
 
 struct Run<'a> {
