@@ -1,6 +1,6 @@
 //! What a change must pass.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::run::{Cmd, Outcome, Steps, in_ci, missing};
 use crate::tidy::tidy;
@@ -53,12 +53,18 @@ fn loom(root: &Path) -> Outcome {
         .run()
 }
 
+/// What the step before has built, wherever cargo was told to build it.
+fn release_binary(root: &Path) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    root.join(target).join("release/ellie")
+}
+
 /// A real validator and real requests against the binary that was just built.
 fn openapi(root: &Path) -> Outcome {
     if !in_ci() && !Cmd::new(root, "python3", "-c").args(["import openapi_spec_validator"]).works() {
         return missing("openapi-spec-validator", "pip install openapi-spec-validator schemathesis");
     }
-    Cmd::new(root, "bash", "ci/openapi.sh").args([root.join("target/release/ellie")]).run()
+    Cmd::new(root, "bash", "ci/openapi.sh").args([release_binary(root)]).run()
 }
 
 /// The front end from its sources, and a real browser against the binary that was just built.
@@ -66,7 +72,7 @@ fn ui(root: &Path) -> Outcome {
     if !in_ci() && !Cmd::new(root, "npm", "--version").works() {
         return missing("npm", "Node.js 20 or later from https://nodejs.org");
     }
-    Cmd::new(root, "bash", "ci/ui.sh").args([root.join("target/release/ellie")]).run()
+    Cmd::new(root, "bash", "ci/ui.sh").args([release_binary(root)]).run()
 }
 
 /// The coverage that libFuzzer is guided by: the stable compiler can be told to count, too.
