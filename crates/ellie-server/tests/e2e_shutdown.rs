@@ -119,6 +119,8 @@ fn routes_outlive_a_crash_as_they_were() {
     );
     assert_eq!(next.delete("/routes/r1").status, 503);
     assert_eq!(next.get("/routes").expect(200).json(), before);
+    let events = next.cli(&["events", "-o", "json"]).success().stdout;
+    assert!(events.contains("was taken back"), "the journal says so: {events}");
     std::fs::remove_dir(data.join("routes.new")).expect("out of the way");
     next.delete("/routes/r1").expect(204);
     next.kill();

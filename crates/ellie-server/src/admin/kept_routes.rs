@@ -95,8 +95,7 @@ fn registered(gateway: &ApiGateway) -> Vec<Arc<Route>> {
 /// A route as it was sent once.
 fn parse(route: &ellie_api::route::Route) -> Result<Route, String> {
     let text = serde_json::to_vec(route).map_err(|e| e.to_string())?;
-    let value = json::parse(&text).map_err(|e| format!("{e:?}"))?;
-    let draft = read(value).map_err(|e| format!("{e:?}"))?;
+    let draft = json::parse(&text).and_then(read).map_err(|error| error.into_problem().to_string())?;
     let mut parsed = draft.validate().map_err(|faults| {
         let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
         faults.join("; ")

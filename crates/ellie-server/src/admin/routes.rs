@@ -15,6 +15,8 @@ use axum::{Extension, Json};
 use ellie::gateway;
 use ellie_api::problem::kind;
 use ellie_api::route::{Methods, RateLimit, Route, Routes};
+use ellie_core::Now;
+use ellie_core::journal::{Entry, Kind};
 use ellie_core::model::excerpt;
 use ellie_gateway::route::{self, Draft, RateLimitDraft};
 use http::{HeaderValue, StatusCode, Uri, header};
@@ -179,6 +181,15 @@ async fn changed(
         Err(NotChanged::Refused(error)) => Err(failed(error)),
         Err(NotChanged::NotWritten(error)) => {
             tracing::error!(cause = %error, "a change of the routes could not be made durable");
+            // The journal has told of the change already.
+            let entry = Entry {
+                kind: Kind::RouteChanged,
+                service: None,
+                instance: None,
+                actor: caller.actor().to_string(),
+                message: "the last change of a route was taken back: it could not be made durable".into(),
+            };
+            state.ellie().journal().record(Now::read(), entry);
             let detail = "it can't be made durable at the moment; nothing was changed";
             Err(Error::new(kind::STORE_UNAVAILABLE, detail).retry_after(1))
         }
